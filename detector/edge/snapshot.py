@@ -1,0 +1,83 @@
+"""The immutable state that a scrape renders. Built by the main thread, swapped in by one reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from detector.stream.nouns import Bools, Doubles, Entity, Floats, State
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpisode:
+    """Why an entity is anomalous: its newest scored step, raw units. Arrays are `(signals,)`.
+
+    `contribution` adds up to 1; `direction` is -1 or 1 (observed below or above expected);
+    `observed` is NaN where the signal was not seen.
+    """
+
+    entity: Entity
+    onset_s: float
+    score: float
+    contribution: Floats
+    direction: Floats
+    observed: Floats
+    expected: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class BundleSnapshot:
+    """Which bundle scores a stream."""
+
+    version: str
+    architecture: str
+    trained_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSnapshot:
+    """One stream. Arrays and `state` go with `entities`; `score` is NaN while there is none."""
+
+    name: str
+    labels: tuple[str, ...]
+    signals: tuple[str, ...]
+    bundle: BundleSnapshot | None
+    entities: tuple[Entity, ...]
+    state: tuple[State, ...]
+    score: Floats
+    active: Bools
+    onset_s: Doubles
+    last_sample_s: Doubles
+    episodes: tuple[OpenEpisode, ...]
+    samples_total: int
+    samples_dropped: Mapping[str, int]
+    samples_reordered_total: int
+    counter_resets_total: int
+    windows_scored_total: int
+    entities_refused_total: int
+    episodes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSnapshot:
+    """The connection. `received` counts messages by subscription filter."""
+
+    connected: bool = False
+    thread_alive: bool = False
+    subscribed: bool = False
+    reconnects_total: int = 0
+    received: Mapping[str, int] = field(default_factory=dict)
+    callback_errors_total: int = 0
+    inbox_messages: int = 0
+    inbox_messages_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of it. `missing` says in words what readiness waits for; empty means ready."""
+
+    time_s: float
+    missing: tuple[str, ...]
+    mqtt: MqttSnapshot = MqttSnapshot()
+    messages_dropped: Mapping[str, int] = field(default_factory=dict)
+    streams: tuple[StreamSnapshot, ...] = ()

@@ -1,0 +1,1 @@
+"""A network of routers with injected, labelled faults."""

@@ -1,0 +1,1 @@
+"""The core: message to verdict. Numbers in, values out; no clock, IO, threads or logging."""

@@ -1,0 +1,71 @@
+"""Topic templates: which topics a stream reads, and what their levels say.
+
+`telegraf/{device}/{_}/interface` reads the filter `telegraf/+/+/interface` and labels what it gets with
+`device`. A level is a literal, `{label}`, `{_}` or `+` (any, ignored), or, as the last one, `#` (any
+number of levels, ignored).
+"""
+
+from __future__ import annotations
+
+import re
+
+_LEVEL = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}\Z")
+
+
+class Template:
+    """A topic template.
+
+    Raises:
+        ValueError: The template is malformed; the message says how.
+    """
+
+    def __init__(self, text: str) -> None:
+        if not text or "\0" in text:
+            raise ValueError("a topic template is not empty and has no NUL")
+        self.text = text
+        self._levels = text.split("/")
+        self._open_ended = self._levels[-1] == "#"
+        if self._open_ended:
+            self._levels.pop()
+        self._labels: list[tuple[int, str]] = []
+        self._literals: list[tuple[int, str]] = []
+        for index, level in enumerate(self._levels):
+            self._read_level(index, level)
+        names = self.labels
+        if len(set(names)) < len(names):
+            raise ValueError(f"topic template {text!r}: a label stands twice")
+
+    def _read_level(self, index: int, level: str) -> None:
+        match = _LEVEL.match(level)
+        if match:
+            if match[1] != "_":
+                self._labels.append((index, match[1]))
+        elif level != "+":
+            if any(char in level for char in "+#{}"):
+                raise ValueError(
+                    f"topic template {self.text!r}: level {level!r} is neither literal nor {{label}}"
+                )
+            self._literals.append((index, level))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that a topic gives, in order."""
+        return tuple(name for _, name in self._labels)
+
+    @property
+    def filter(self) -> str:
+        """The MQTT topic filter to subscribe to."""
+        literals = dict(self._literals)
+        levels = [literals.get(index, "+") for index in range(len(self._levels))]
+        return "/".join([*levels, "#"] if self._open_ended else levels)
+
+    def match(self, topic: str) -> dict[str, str] | None:
+        """Return the labels in a topic, or None where the template does not fit."""
+        levels = topic.split("/")
+        count = len(self._levels)
+        if len(levels) != count and not (self._open_ended and len(levels) > count):
+            return None
+        for index, literal in self._literals:
+            if levels[index] != literal:
+                return None
+        return {name: levels[index] for index, name in self._labels}

@@ -1,0 +1,1 @@
+"""The trainer: a dataset in, a bundle out."""
