@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from detector.stream.nouns import Bools, Doubles, Entity, Floats, State
+from detector.stream.pipeline import StreamPipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +84,45 @@ class Snapshot:
     mqtt: MqttSnapshot = MqttSnapshot()
     messages_dropped: Mapping[str, int] = field(default_factory=dict)
     streams: tuple[StreamSnapshot, ...] = ()
+
+
+def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> StreamSnapshot:
+    """Return what there is to know of a stream now; nothing in it is shared with the pipeline."""
+    definition, decider = stream.definition, stream.decider
+    row = np.flatnonzero(stream.roster.taken())
+    states = stream.states()
+    state = tuple(states[index] or State.WARMING for index in row)
+    judged = np.array([one is State.READY for one in state], bool)
+    return StreamSnapshot(
+        name=definition.name,
+        labels=definition.entity,
+        signals=definition.signal_names,
+        bundle=bundle,
+        entities=tuple(stream.roster.entities[index] or () for index in row),
+        state=state,
+        score=np.where(judged, decider.score[row], np.float32(np.nan)),
+        active=decider.active[row],
+        onset_s=decider.onset_s[row],
+        last_sample_s=decider.spoken_s[row],
+        episodes=tuple(_open_episode(stream, index) for index in sorted(stream.why)),
+        samples_total=stream.samples_total,
+        samples_dropped={reason.value: count for reason, count in stream.dropped().items()},
+        samples_reordered_total=stream.align.reordered_total,
+        counter_resets_total=stream.align.resets_total,
+        windows_scored_total=stream.windows_scored_total,
+        entities_refused_total=stream.roster.refused_total,
+        episodes_total=stream.episodes_total,
+    )
+
+
+def _open_episode(stream: StreamPipeline, row: int) -> OpenEpisode:
+    scores = stream.why[row]
+    return OpenEpisode(
+        entity=stream.roster.entities[row] or (),
+        onset_s=float(stream.decider.onset_s[row]),
+        score=float(scores.score[0]),
+        contribution=scores.contribution[0].copy(),
+        direction=scores.direction[0].astype(np.float32),
+        observed=scores.observed[0].copy(),
+        expected=scores.expected[0].copy(),
+    )

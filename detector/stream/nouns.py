@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ Entity = tuple[str, ...]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
 Bools = NDArray[np.bool_]
 
 
@@ -141,6 +141,12 @@ class Samples(NamedTuple):
     time_s: Doubles
     value: Doubles
 
+    def take(self, which: Bools | Ints | slice) -> Self:
+        """Return some of them, by mask, index or slice."""
+        return self._replace(
+            row=self.row[which], signal=self.signal[which], time_s=self.time_s[which], value=self.value[which]
+        )
+
 
 class Steps(NamedTuple):
     """One closed step: what was seen of every entity that spoke. `(entities, signals)`."""
@@ -178,6 +184,11 @@ class Scores(NamedTuple):
     direction: NDArray[np.int8]
     observed: Floats
     expected: Floats
+
+    def take(self, which: Bools | Ints | slice) -> Self:
+        """Return those of some windows."""
+        fields = {name: getattr(self, name)[which] for name in self._fields if name != "step"}
+        return self._replace(**fields)
 
 
 class State(StrEnum):

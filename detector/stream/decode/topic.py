@@ -2,14 +2,19 @@
 
 `telegraf/{device}/{_}/interface` reads the filter `telegraf/+/+/interface` and labels what it gets with
 `device`. A level is a literal, `{label}`, `{_}` or `+` (any, ignored), or, as the last one, `#` (any
-number of levels, ignored).
+number of levels, ignored). As in MQTT, a wildcard at the front does not match topics that begin with `$`,
+which are the broker's own.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
-_LEVEL = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}\Z")
+TOPIC_BYTES_MAX: Final = 65_535
+"""What MQTT can carry: the length of a topic has two bytes."""
+
+_LEVEL = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}")
 
 
 class Template:
@@ -20,8 +25,7 @@ class Template:
     """
 
     def __init__(self, text: str) -> None:
-        if not text or "\0" in text:
-            raise ValueError("a topic template is not empty and has no NUL")
+        _check_text(text)
         self.text = text
         self._levels = text.split("/")
         self._open_ended = self._levels[-1] == "#"
@@ -31,12 +35,13 @@ class Template:
         self._literals: list[tuple[int, str]] = []
         for index, level in enumerate(self._levels):
             self._read_level(index, level)
+        self._wild_front = not self._literals or self._literals[0][0] != 0
         names = self.labels
         if len(set(names)) < len(names):
             raise ValueError(f"topic template {text!r}: a label stands twice")
 
     def _read_level(self, index: int, level: str) -> None:
-        match = _LEVEL.match(level)
+        match = _LEVEL.fullmatch(level)
         if match:
             if match[1] != "_":
                 self._labels.append((index, match[1]))
@@ -65,7 +70,18 @@ class Template:
         count = len(self._levels)
         if len(levels) != count and not (self._open_ended and len(levels) > count):
             return None
+        if self._wild_front and topic.startswith("$"):
+            return None
         for index, literal in self._literals:
             if levels[index] != literal:
                 return None
         return {name: levels[index] for index, name in self._labels}
+
+
+def _check_text(text: str) -> None:
+    if not text or "\0" in text:
+        raise ValueError("a topic template is not empty and has no NUL")
+    if text.startswith("$share/"):
+        raise ValueError(f"topic template {text!r}: a shared subscription would tear windows apart")
+    if len(text.encode()) > TOPIC_BYTES_MAX:
+        raise ValueError(f"a topic template has at most {TOPIC_BYTES_MAX} bytes")

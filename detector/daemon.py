@@ -1,0 +1,285 @@
+"""The life of the daemon: start, loop, stop.
+
+    start   settings and manifests are checked (milliseconds) -> HTTP answers -> networks load (seconds)
+            -> the broker is called, and called again until it answers
+    loop    take messages -> feed -> tick when a step is due -> a new snapshot
+    stop    SIGTERM or SIGINT: no more messages, what has arrived is taken in, exit 0; a second one forces
+
+Three threads: `mqtt` fills the inbox, `http` reads the newest snapshot, this one owns the pipeline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from detector import __version__
+from detector.edge import systemd
+from detector.edge.http import HttpServer
+from detector.edge.metrics import Durations, register
+from detector.edge.mqtt import Subscriber
+from detector.edge.recording import Recorder
+from detector.edge.snapshot import BundleSnapshot, MqttSnapshot, Snapshot, StreamSnapshot, stream_snapshot
+from detector.logs import say
+from detector.model import bundle
+from detector.model.bundle import Bundle, BundleError
+from detector.settings import Settings, SettingsError, StreamSettings, password
+from detector.stream.decode.topic import Template
+from detector.stream.nouns import Bools, Floats, Reconstruct
+from detector.stream.pipeline import Judge, Outcome, Pipeline, StreamPipeline
+
+LOG = logging.getLogger("detector.daemon")
+
+MESSAGES_MAX = 5_000
+"""Messages a turn of the loop: some 50 ms of decoding, so that ticks and signals are not kept waiting."""
+IDLE_S = 0.25
+"""How long a turn waits for the first message; bounds how late a tick or a signal is noticed."""
+SNAPSHOT_S = 1.0
+"""How old the snapshot may be where no step closes; scrapes are seconds apart."""
+FORCED = 1
+
+
+class Daemon:
+    """One process of `detector run` or `detector record`.
+
+    Raises:
+        SettingsError: No stream is defined, or a secret cannot be read.
+        BundleError: A bundle is missing, altered, or not what the settings say.
+    """
+
+    def __init__(self, settings: Settings, *, recording: bool = False) -> None:
+        if not settings.streams:
+            raise SettingsError("streams: none is defined")
+        self._settings = settings
+        self._bundles = [None if recording else open_bundle(stream) for stream in settings.streams]
+        filters = list(dict.fromkeys(subscription(stream) for stream in settings.streams))
+        self._subscriber = Subscriber(settings.mqtt, password(settings.mqtt), filters)
+        self._recording = recording
+        self._recorders: dict[str, Recorder] = {}
+        self._registry = CollectorRegistry()
+        self._snapshot = Snapshot(time.time(), ("the networks are loading",))
+        self._durations: Durations = register(self._registry, lambda: self._snapshot)
+        self._pipeline = Pipeline([])
+        self._stopping = False
+        self._sign_of_life_s = 0.0
+
+    # Life
+
+    def run(self) -> int:
+        """Live until a signal comes; return the exit code."""
+        with self._signals(), self._http():
+            self._load()
+            self._subscriber.start()
+            systemd.notify(READY="1", STATUS="running")
+            say(LOG, "ready", version=__version__, streams=len(self._settings.streams))
+            try:
+                self._loop()
+            finally:
+                systemd.notify(STOPPING="1")
+                self._subscriber.stop()
+            self._drain()
+        say(LOG, "stopped")
+        return 0
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(number: int, _frame: FrameType | None) -> None:
+            if self._stopping:
+                os._exit(FORCED)
+            self._stopping = True
+            say(LOG, "stopping", signal=signal.Signals(number).name)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def _http(self) -> Iterator[None]:
+        settings = self._settings.http
+        with HttpServer(settings.host, settings.port, lambda: self._snapshot, self._registry) as server:
+            say(LOG, "listening", host=settings.host, port=server.port)
+            yield
+
+    def _load(self) -> None:
+        streams = []
+        for stream, loaded in zip(self._settings.streams, self._bundles, strict=True):
+            definition = stream.definition()
+            judge = None if loaded is None else self._timed(load_judge(loaded))
+            streams.append(StreamPipeline(definition, judge))
+            if self._recording:
+                record = self._settings.record
+                self._recorders[stream.name] = Recorder(
+                    record.directory, definition, record.rows_max, record.flush_s
+                )
+            version = loaded.version if loaded else "none"
+            say(LOG, "stream", name=stream.name, filter=subscription(stream), bundle=version)
+        self._pipeline = Pipeline(streams)
+
+    def _timed(self, judge: Judge) -> Judge:
+        inner = judge.reconstruct
+
+        def timed(value: Floats, seen: Bools) -> Floats:
+            with self._durations.inference.time():
+                return inner(value, seen)
+
+        reconstruct: Reconstruct = timed
+        return Judge(reconstruct, judge.calibration)
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            self._turn(IDLE_S)
+
+    def _drain(self) -> None:
+        """Take in what had arrived, and close what is due, before the end."""
+        while self._turn(0.0):
+            pass
+        for recorder in self._recorders.values():
+            recorder.close()
+
+    def _turn(self, wait_s: float) -> int:
+        messages = self._subscriber.take(MESSAGES_MAX, wait_s)
+        self._pipeline.feed(messages)
+        now_s = time.time()
+        if self._pipeline.due(now_s):
+            with self._durations.tick.time():
+                for stream, outcome in self._pipeline.tick(now_s):
+                    self._tell(stream, outcome)
+            self._take_snapshot()
+        elif now_s - self._snapshot.time_s > SNAPSHOT_S:
+            self._take_snapshot()
+        return len(messages)
+
+    # What comes out
+
+    def _tell(self, stream: StreamPipeline, outcome: Outcome) -> None:
+        definition = stream.definition
+        if definition.clock == "wall" and outcome.scores is not None:
+            self._durations.score_latency.observe(time.time() - outcome.time_s)
+        if recorder := self._recorders.get(definition.name):
+            recorder.add(
+                np.full(len(outcome.steps.row), outcome.time_s),
+                [stream.roster.entities[row] or () for row in outcome.steps.row],
+                outcome.steps.value,
+                outcome.steps.seen,
+            )
+        for onset in outcome.onsets:
+            labels = dict(zip(definition.entity, onset.entity, strict=True))
+            say(
+                LOG,
+                "anomaly",
+                logging.WARNING,
+                stream=definition.name,
+                **labels,
+                onset_s=onset.time_s,
+                score=float(stream.decider.score[onset.row]),
+                why=leading_signals(stream, onset.row),
+            )
+        for closure in outcome.closures:
+            labels = dict(zip(definition.entity, closure.entity, strict=True))
+            say(
+                LOG,
+                "anomaly over",
+                stream=definition.name,
+                **labels,
+                onset_s=closure.onset_s,
+                lasted_s=closure.time_s - closure.onset_s,
+                score_max=closure.score_max,
+            )
+
+    def _take_snapshot(self) -> None:
+        mqtt = self._subscriber.snapshot()
+        dropped = Counter(self._subscriber.dropped()) + self._pipeline.messages_dropped
+        self._snapshot = Snapshot(
+            time_s=time.time(),
+            missing=tuple(_missing(mqtt)),
+            mqtt=mqtt,
+            messages_dropped={reason.value: count for reason, count in dropped.items()},
+            streams=tuple(self._stream_snapshots()),
+        )
+        self._give_sign_of_life()
+
+    def _stream_snapshots(self) -> Iterator[StreamSnapshot]:
+        for stream, loaded in zip(self._pipeline.streams, self._bundles, strict=True):
+            yield stream_snapshot(stream, None if loaded is None else _facts(loaded))
+
+    def _give_sign_of_life(self) -> None:
+        """Feed the watchdog from the pipeline's own progress: an idle thread would feed it for a dead one."""
+        every_s = systemd.watchdog_s()
+        if every_s is not None and time.monotonic() - self._sign_of_life_s >= min(every_s, 5.0):
+            self._sign_of_life_s = time.monotonic()
+            status = "; ".join(self._snapshot.missing) or "running"
+            systemd.notify(WATCHDOG="1", STATUS=status)
+
+
+def open_bundle(stream: StreamSettings) -> Bundle | None:
+    """Return the champion of a stream's bundle, checked against its definition; None where none is named.
+
+    Raises:
+        BundleError: It is missing, altered, or was trained on something else.
+    """
+    if stream.bundle is None:
+        return None
+    try:
+        loaded = bundle.load(stream.bundle)
+    except BundleError as error:
+        raise BundleError(f"streams.{stream.name}.bundle: {error}") from None
+    if different := bundle.differences(loaded, stream.definition()):
+        lines = "\n  ".join(different)
+        raise BundleError(
+            f"streams.{stream.name}.bundle: {stream.bundle} was trained on another stream\n  {lines}"
+        )
+    return loaded
+
+
+def load_judge(loaded: Bundle) -> Judge:
+    """Load a bundle's network and run it once in every batch shape. Takes seconds."""
+    from detector.model import runtime  # noqa: PLC0415 -- only a scoring process needs TensorFlow
+
+    stream = loaded.manifest["stream"]
+    reconstruct = runtime.runner(runtime.load_network(loaded.network_path))
+    runtime.warm_up(reconstruct, stream["window_steps"], len(stream["signals"]))
+    return Judge(reconstruct, loaded.calibration)
+
+
+def subscription(stream: StreamSettings) -> str:
+    """Return the topic filter of a stream."""
+    return Template(stream.topic).filter
+
+
+def leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:
+    """Return the signals that contribute most to an open episode, in raw units."""
+    scores = stream.why.get(row)
+    if scores is None:
+        return ""
+    order = scores.contribution[0].argsort()[::-1][:count]
+    names = stream.definition.signal_names
+    return ", ".join(
+        f"{names[index]} {scores.observed[0, index]:.4g} expected {scores.expected[0, index]:.4g}"
+        for index in order
+        if scores.contribution[0, index] >= 0.05  # noqa: PLR2004 -- less explains nothing
+    )
+
+
+def _facts(loaded: Bundle) -> BundleSnapshot:
+    manifest = loaded.manifest
+    return BundleSnapshot(loaded.version, str(manifest["architecture"]), float(manifest["trained_s"]))
+
+
+def _missing(mqtt: MqttSnapshot) -> Sequence[str]:
+    if not mqtt.thread_alive:
+        return ["the network thread has died"]
+    if not mqtt.connected:
+        return ["the broker is not connected"]
+    return [] if mqtt.subscribed else ["the subscription is not granted"]

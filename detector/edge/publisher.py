@@ -1,0 +1,152 @@
+"""Publish messages at the pace of their times; for the replay of a dataset and for a live simulation.
+
+One thread does it all, and paho never holds more than one message that is not on the wire (with QoS 1,
+not acknowledged: a thousand). A slow broker slows the publisher down, and nothing grows.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from paho.mqtt.client import Client, ConnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+PACE_S: Final = 0.02
+"""Messages that are due within this go out at once. Sleeping for each would cost more than sending it."""
+UNACKNOWLEDGED_MAX: Final = 1000
+"""With QoS 1, how many messages may wait for the broker's word."""
+ANSWER_S: Final = 30.0
+"""How long a broker may take to accept the connection, or to acknowledge the next message."""
+
+Published = tuple[float, str, bytes]
+"""A message to publish: its time in the data, its topic, its payload."""
+
+
+def publish_messages(
+    published: Iterable[Published],
+    *,
+    host: str = "localhost",
+    port: int = 1883,
+    username: str = "",
+    password: str | None = None,
+    qos: int = 0,
+    speed: float = 1.0,
+) -> int:
+    """Publish messages at the pace of their times; return how many went out (with QoS 1: were acknowledged).
+
+    Args:
+        published: In time order. Taken one by one, so it may be made while it is published, and never end.
+        host: The broker's.
+        port: The broker's.
+        username: None where empty.
+        password: Goes with the username.
+        qos: 0 or 1.
+        speed: 60 publishes an hour in a minute; 0 and infinity, as fast as the broker takes it.
+
+    Raises:
+        ValueError: The speed or the quality of service is not one.
+        OSError: The broker cannot be reached, refuses, or leaves (ConnectionError).
+    """
+    if not speed >= 0 or qos not in (0, 1):
+        raise ValueError(f"speed is {speed} and qos {qos}; want a speed of at least 0, and qos 0 or 1")
+    client = Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    client.max_inflight_messages_set(UNACKNOWLEDGED_MAX)
+    client.max_queued_messages_set(UNACKNOWLEDGED_MAX)
+    if username:
+        client.username_pw_set(username, password)
+    try:
+        _connect(client, host, port)
+        return _publish_paced(client, published, qos, speed if 0 < speed < math.inf else math.inf)
+    finally:
+        client.disconnect()
+
+
+def _publish_paced(client: Client, published: Iterable[Published], qos: int, speed: float) -> int:
+    acknowledged = 0
+
+    def on_publish(*_args: object) -> None:
+        nonlocal acknowledged
+        acknowledged += 1
+
+    if qos:  # without, a message that was written is done with, and the callback would cost more than that
+        client.on_publish = on_publish
+    count = 0
+    begun_s = time.monotonic()
+    first_s = None
+    for time_s, topic, payload in published:
+        first_s = time_s if first_s is None else first_s
+        _sleep_until(client, begun_s + (time_s - first_s) / speed)
+        _send(client, topic, payload, qos)
+        count += 1
+    _loop_until(client, lambda: acknowledged == count * qos, "acknowledge the last messages")
+    return count
+
+
+def _sleep_until(client: Client, due_s: float) -> None:
+    """Talk to the broker while waiting, so that the connection is kept alive."""
+    while (ahead_s := due_s - time.monotonic()) > PACE_S:
+        _loop(client, min(ahead_s, 1.0))
+
+
+def _send(client: Client, topic: str, payload: bytes, qos: int) -> None:
+    deadline_s = time.monotonic() + ANSWER_S
+    while (code := client.publish(topic, payload, qos).rc) == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"the broker did not acknowledge within {ANSWER_S:g} s")
+        _loop(client, 1.0)
+    _check(code)
+    # Without a thread of its own paho writes at once. What the socket did not take waits here.
+    if client.want_write():
+        _loop_until(client, lambda: not client.want_write(), "take a message")
+
+
+def _connect(client: Client, host: str, port: int) -> None:
+    answers: list[ReasonCode] = []
+
+    def on_connect(
+        _client: Client, _userdata: None, _flags: ConnectFlags, reason: ReasonCode, _more: Properties | None
+    ) -> None:
+        answers.append(reason)
+        if reason.is_failure:
+            raise ConnectionRefusedError(f"the broker at {host}:{port} refuses: {reason}")
+
+    client.on_connect = on_connect
+    client.connect(host, port)
+    _loop_until(client, lambda: bool(answers), "accept the connection")
+
+
+def _loop_until(client: Client, fact: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + ANSWER_S
+    while not fact():
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"the broker did not {what} within {ANSWER_S:g} s")
+        _loop(client, 0.1)
+
+
+def _loop(client: Client, timeout_s: float) -> None:
+    """Do what there is to do within `timeout_s`.
+
+    Not with `client.loop`: it opens a pair of sockets to wake itself, and each message then costs a second
+    system call.
+    """
+    connection = client.socket()
+    if connection is None:
+        raise ConnectionError("the connection to the broker is lost")
+    writing = [connection] if client.want_write() else []
+    readable, writable, _ = select.select([connection], writing, [], timeout_s)
+    if readable:
+        _check(client.loop_read())
+    if writable:
+        _check(client.loop_write())
+    _check(client.loop_misc())
+
+
+def _check(code: MQTTErrorCode) -> None:
+    if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+        raise ConnectionError(f"the connection to the broker is lost: {code.name}")

@@ -1,0 +1,203 @@
+"""Replay: a dataset goes to a broker as the messages that it could have come from.
+
+The times in the payloads are the dataset's own; only the pace is the wall's, see `publisher`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, parquet
+
+from detector.edge.publisher import Published, publish_messages
+from detector.stream.decode.topic import Template
+
+ROWS: Final = 4096
+"""How many rows are Python objects at a time."""
+
+
+def publish(
+    paths: Path | Sequence[Path],
+    template: str,
+    payload_format: str,
+    stream: str,
+    *,
+    entity: Sequence[str] | None = None,
+    **broker: Any,
+) -> int:
+    """Publish datasets in time order; return how many messages.
+
+    Args:
+        paths: Parquet or CSV files, or folders of them.
+        template: The topic, as of `encode`.
+        payload_format: As of `encode`.
+        stream: The name of the stream; Telegraf's measurement.
+        entity: The entity columns; none means all columns of text.
+        broker: Everything else, as of `publish_messages`.
+
+    Raises:
+        ValueError: The data or the topic cannot be published; the message says why.
+        OSError: A file cannot be read, or as of `publish_messages`.
+    """
+    table = read_dataset([paths] if isinstance(paths, Path) else paths)
+    return publish_messages(messages(table, template, payload_format, stream, entity), **broker)
+
+
+def read_dataset(paths: Sequence[Path]) -> pa.Table:
+    """Return datasets as one table, sorted by `time`, which is float64 UTC seconds then.
+
+    Raises:
+        ValueError: There is no data, or `time` is absent, incomplete or no time.
+        OSError: A file cannot be read.
+    """
+    files = [file for path in paths for file in _files(path)]
+    if not files:
+        raise ValueError(f"no .parquet or .csv in {', '.join(map(str, paths))}")
+    table = pa.concat_tables([_read(file) for file in files], promote_options="permissive")
+    return table.sort_by("time")
+
+
+def messages(
+    table: pa.Table,
+    template: str,
+    payload_format: str,
+    stream: str,
+    entity: Sequence[str] | None = None,
+) -> Iterator[Published]:
+    """Yield the messages of a table of `read_dataset`, row by row.
+
+    Raises:
+        ValueError: A column is neither text nor number, or as of `encode`.
+    """
+    labels, signals = _columns(table.schema, entity)
+    for batch in table.to_batches(max_chunksize=ROWS):
+        for row in batch.to_pylist():
+            named = {name: str(row[name]) for name in labels if row[name] is not None}
+            fields = {name: row[name] for name in signals}
+            for topic, payload in encode(payload_format, stream, named, fields, row["time"], template):
+                yield row["time"], topic, payload
+
+
+def encode(
+    payload_format: str,
+    stream: str,
+    labels: Mapping[str, str],
+    fields: Mapping[str, float | None],
+    time_s: float,
+    template: str,
+) -> list[tuple[str, bytes]]:
+    """Return the messages, (topic, payload), that carry one row; none if nothing in it was seen.
+
+    Args:
+        payload_format: `telegraf-json` and `json` give one message; `value` gives one a field, and has no
+            place for the time.
+        stream: Telegraf's measurement.
+        labels: The entity.
+        fields: Values by signal; null and what is not finite was not seen.
+        time_s: UTC seconds.
+        template: A topic template, such as a stream's own: `{label}` is replaced, `{signal}` with format
+            `value` too; a level that a stream ignores becomes `_`, and `#` nothing.
+
+    Raises:
+        ValueError: The format is unknown, or the topic cannot be built.
+    """
+    seen = {name: value for name, value in fields.items() if value is not None and math.isfinite(value)}
+    if payload_format == "value":
+        return [
+            (fill(template, {**labels, "signal": name}), orjson.dumps(value)) for name, value in seen.items()
+        ]
+    if payload_format not in ("telegraf-json", "json"):
+        raise ValueError(f"cannot write format {payload_format!r}, only telegraf-json, json and value")
+    if not seen:
+        return []
+    timestamp = int(time_s) if time_s == int(time_s) else time_s
+    if payload_format == "telegraf-json":
+        record = {"fields": seen, "name": stream, "tags": labels, "timestamp": timestamp}
+    else:
+        record = {"timestamp": timestamp, **labels, **seen}
+        if len(record) < 1 + len(labels) + len(seen):
+            raise ValueError(f"format json has one name for two things: timestamp, {', '.join(labels)}")
+    return [(fill(template, labels), orjson.dumps(record))]
+
+
+def fill(template: str, labels: Mapping[str, str]) -> str:
+    """Return the topic of an entity.
+
+    Raises:
+        ValueError: The template is malformed, a label is absent, or cannot be a level of a topic.
+    """
+    return "/".join([_level(level, labels) for level in _levels(template)])
+
+
+@lru_cache(maxsize=16)
+def _levels(template: str) -> tuple[str, ...]:
+    levels = Template(template).text.split("/")
+    return tuple(levels[:-1] if levels[-1] == "#" else levels)
+
+
+def _level(level: str, labels: Mapping[str, str]) -> str:
+    if level in ("+", "{_}"):
+        return "_"
+    if not level.startswith("{"):
+        return level
+    name = level[1:-1]
+    value = labels.get(name, "")
+    if not value or any(char in value for char in "/+#\0"):
+        raise ValueError(f"{name} {value!r} cannot be a level of a topic")
+    return value
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.suffix in (".parquet", ".csv"))
+
+
+def _read(file: Path) -> pa.Table:
+    try:
+        table = csv.read_csv(file) if file.suffix == ".csv" else parquet.read_table(file)
+        index = table.schema.get_field_index("time")
+        return table.set_column(index, "time", _seconds(table["time"]))
+    except (ValueError, KeyError, pa.ArrowException) as error:  # KeyError: no column time, or two
+        raise ValueError(f"{file}: {error}") from None
+
+
+def _seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(column.type):
+        # Through microseconds, for float64 has room for those but not for nanoseconds.
+        micros = pc.cast(pc.cast(column, pa.timestamp("us", column.type.tz), safe=False), pa.int64())
+        column = pc.divide(pc.cast(micros, pa.float64()), 1e6)
+    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise ValueError(f"column time is {column.type}, neither a number nor a timestamp")
+    column = pc.cast(column, pa.float64())
+    if column.null_count or not pc.all(pc.is_finite(column), min_count=0).as_py():
+        raise ValueError("column time has cells without a time")
+    return column
+
+
+def _columns(schema: pa.Schema, entity: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """The entity's columns and the signals."""
+    labels: list[str] = []
+    signals: list[str] = []
+    for field in schema:
+        kind = field.type
+        if field.name in ("time", "train"):
+            continue
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+        if field.name in entity if entity is not None else text:
+            labels.append(field.name)
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
+            signals.append(field.name)
+        else:
+            raise ValueError(f"column {field.name} is {kind}, neither text nor a number")
+    missing = set(entity or ()) - set(labels)
+    if missing:
+        raise ValueError(f"no column {', '.join(sorted(missing))}")
+    return labels, signals

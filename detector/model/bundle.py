@@ -1,0 +1,248 @@
+"""The bundle: what training decided, in a directory that is safe to load.
+
+    BUNDLE/
+      champion -> 20261122T201500Z-3f9a1c     the version that scores
+      20261122T201500Z-3f9a1c/                immutable
+        manifest.json     format, stream definition, training data, versions, metrics, sha256 of the others
+        network.keras     no Lambda layer, no code: loaded in Keras's safe mode
+        calibration.npz   arrays, loaded without pickle
+
+A version is written to a temporary directory and renamed; the link is switched by a rename too, so that a
+reader sees the old or the new one and nothing between. A file that does not match its sha256 is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detector import __version__
+from detector.stream.nouns import Definition, Signal
+from detector.stream.score import Calibration
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CHAMPION = "champion"
+MANIFEST_BYTES_MAX = 16 << 20
+
+
+class BundleError(Exception):
+    """The bundle cannot be used; the message says why. The program exits with 78."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A loaded version, its network still on disk."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    calibration: Calibration
+
+    @property
+    def version(self) -> str:
+        """The name of the version."""
+        return self.path.name
+
+    @property
+    def network_path(self) -> Path:
+        """The network's file, checked against its sha256 by `load`."""
+        return self.path / "network.keras"
+
+
+def save(
+    directory: Path,
+    network: Any,
+    calibration: Calibration,
+    definition: Definition,
+    facts: Mapping[str, Any],
+) -> Path:
+    """Add a version to a bundle; it becomes the champion where there is none.
+
+    Args:
+        directory: The bundle; made if need be.
+        network: A Keras network.
+        calibration: What goes with it.
+        definition: What it was trained on.
+        facts: Further entries of the manifest.
+
+    Returns:
+        The version's directory.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=directory))
+    try:
+        network.save(draft / "network.keras")
+        _save_calibration(draft / "calibration.npz", calibration)
+        files = {file.name: _sha256(file) for file in sorted(draft.iterdir())}
+        manifest = {
+            "format": FORMAT,
+            "detector_version": __version__,
+            "trained_s": round(time.time(), 3),
+            "stream": trained_on(definition),
+            "entity": list(definition.entity),
+            "entities": [list(entity) for entity in calibration.entities],
+            "files": files,
+            **facts,
+        }
+        text = json.dumps(manifest, indent=1, allow_nan=False)
+        (draft / MANIFEST).write_text(text, "utf-8")
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        version = directory / f"{stamp}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+        draft.chmod(0o755)
+        draft.rename(version)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    if not (directory / CHAMPION).exists():
+        promote(version)
+    return version
+
+
+def promote(version: Path) -> None:
+    """Make a version the champion of its bundle, in one atomic step."""
+    link = version.parent / f".{CHAMPION}-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(version.name)
+    link.replace(version.parent / CHAMPION)
+
+
+def load(directory: Path) -> Bundle:
+    """Return the champion of a bundle, or the version that the directory itself is.
+
+    Takes milliseconds: the network's file is checked, not loaded.
+
+    Raises:
+        BundleError: It is missing, altered, of another format, or not what its manifest says.
+    """
+    path = directory if (directory / MANIFEST).is_file() else directory / CHAMPION
+    path = path.resolve()
+    manifest = _manifest(path)
+    for name, expected in manifest["files"].items():
+        if Path(name).name != name:
+            raise BundleError(f"{path}: the manifest names a file outside: {name!r}")
+        if not (path / name).is_file():
+            raise BundleError(f"{path}: {name} is missing")
+        if _sha256(path / name) != expected:
+            raise BundleError(f"{path}: {name} was altered: its sha256 is not the manifest's")
+    return Bundle(path, manifest, _load_calibration(path, manifest))
+
+
+def differences(bundle: Bundle, definition: Definition) -> list[str]:
+    """Return in words where a stream's definition is not what the bundle was trained on."""
+    trained, asked = bundle.manifest["stream"], trained_on(definition)
+    lines = [
+        f"{key}: bundle {trained.get(key)!r}, settings {asked[key]!r}"
+        for key in ("step_s", "window_steps")
+        if trained.get(key) != asked[key]
+    ]
+    if bundle.manifest["entity"] != list(definition.entity):
+        lines.append(f"entity: bundle {bundle.manifest['entity']}, settings {list(definition.entity)}")
+    old, new = ({one["name"]: one for one in side["signals"]} for side in (trained, asked))
+    lines += [f"signals.{name}: only in the bundle" for name in old if name not in new]
+    lines += [f"signals.{name}: only in the settings" for name in new if name not in old]
+    lines += [
+        f"signals.{name}.{key}: bundle {old[name].get(key)!r}, settings {value!r}"
+        for name in new
+        if name in old
+        for key, value in new[name].items()
+        if old[name].get(key) != value
+    ]
+    if not lines and list(old) != list(new):
+        lines.append(f"signals: the order differs: bundle {list(old)}, settings {list(new)}")
+    return lines
+
+
+def definition_of(bundle: Bundle) -> Definition:
+    """Return the definition that a bundle was trained on, with defaults for what it does not fix."""
+    stream = bundle.manifest["stream"]
+    step_s = float(stream["step_s"])
+    return Definition(
+        name=str(stream["name"]),
+        entity=tuple(bundle.manifest["entity"]),
+        signals=tuple(Signal(**signal, field=signal["name"]) for signal in stream["signals"]),
+        step_s=step_s,
+        window_steps=int(stream["window_steps"]),
+        lateness_s=step_s,
+        refresh_s=float(stream["refresh_s"]),
+        silence_s=max(6 * step_s, 60.0),
+        expire_s=86400.0,
+    )
+
+
+def trained_on(definition: Definition) -> dict[str, Any]:
+    """Return what training fixes of a stream; everything else may be turned without retraining."""
+    fixed = ("name", "kind", "bits", "aggregate")
+    return {
+        "name": definition.name,
+        "step_s": definition.step_s,
+        "window_steps": definition.window_steps,
+        "refresh_s": definition.refresh_s,
+        "signals": [
+            {name: value for name, value in asdict(signal).items() if name in fixed}
+            for signal in definition.signals
+        ],
+    }
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    try:
+        if file.stat().st_size > MANIFEST_BYTES_MAX:
+            raise BundleError(f"{file}: larger than {MANIFEST_BYTES_MAX} bytes")
+        manifest = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{file}: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise BundleError(f"{file}: format {found!r}, this program reads {FORMAT}")
+    required = {"stream", "entity", "entities", "files", "trained_s", "architecture"}
+    if missing := sorted(required - manifest.keys()):
+        raise BundleError(f"{file}: without {', '.join(missing)}")
+    if not {"network.keras", "calibration.npz"} <= manifest["files"].keys():
+        raise BundleError(f"{file}: network.keras or calibration.npz is not listed")
+    return manifest
+
+
+def _arrays() -> list[str]:
+    return [field.name for field in fields(Calibration) if field.name != "entities"]
+
+
+def _save_calibration(file: Path, calibration: Calibration) -> None:
+    arrays: dict[str, Any] = {name: np.asarray(getattr(calibration, name)) for name in _arrays()}
+    np.savez(file, allow_pickle=False, **arrays)
+
+
+def _load_calibration(path: Path, manifest: Mapping[str, Any]) -> Calibration:
+    entities = tuple(tuple(entity) for entity in manifest["entities"])
+    width = len(manifest["stream"]["signals"])
+    try:
+        with np.load(path / "calibration.npz", allow_pickle=False) as data:
+            arrays = {name: data[name] for name in _arrays()}
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"{path}/calibration.npz: {error}") from None
+    for name, array in arrays.items():
+        if name == "pool_edge":
+            shape: tuple[int, ...] = ()
+        elif name == "edge":
+            shape = (len(entities),)
+        else:
+            shape = (width,) if name.startswith("pool_") else (len(entities), width)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise BundleError(f"{path}/calibration.npz: {name} is not {shape} finite numbers")
+    pool_edge = float(arrays.pop("pool_edge"))
+    return Calibration(entities=entities, pool_edge=pool_edge, **arrays)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

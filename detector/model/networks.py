@@ -1,0 +1,48 @@
+"""The networks. Each is a few lines on one contract.
+
+    (values (windows, steps, signals), seen (windows, steps, signals)) -> expected values, same shape
+
+`values` are scaled, `seen` is 1.0 or 0.0. Nothing here is a Lambda or a custom class, so that a saved network
+loads with Keras's safe mode and holds no code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+ARCHITECTURES = ("conv1d",)
+
+
+def build(architecture: str, window_steps: int, signals: int) -> Any:
+    """Return an untrained Keras network.
+
+    Raises:
+        ValueError: The architecture is unknown.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"unknown architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}")
+    return conv1d(window_steps, signals)
+
+
+def conv1d(window_steps: int, signals: int) -> Any:
+    """Convolutional autoencoder that has to expect the newest step without having seen it.
+
+    The newest step is cut off at the input, for a network that sees the step that it is judged by learns to
+    copy it. The bottleneck has a quarter of the steps and of the width.
+    """
+    from keras import Input, Model, layers  # noqa: PLC0415 -- costs seconds and 500 MB
+
+    values, seen = Input((window_steps, signals), name="values"), Input((window_steps, signals), name="seen")
+    width = min(64, max(16, 2 * signals))
+    padding = -window_steps % 4
+    x = layers.Concatenate()([values, seen])
+    x = layers.Cropping1D((0, 1))(x)
+    x = layers.ZeroPadding1D((padding, 1))(x)
+    x = layers.Conv1D(width, 5, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv1D(width, 5, strides=2, padding="same", activation="relu")(x)
+    x = layers.Dropout(0.1)(x)
+    x = layers.Conv1D(max(4, width // 4), 3, padding="same", activation="relu", name="bottleneck")(x)
+    x = layers.Conv1DTranspose(width, 5, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv1DTranspose(width, 5, strides=2, padding="same", activation="relu")(x)
+    x = layers.Cropping1D((padding, 0))(x)
+    return Model([values, seen], layers.Conv1D(signals, 1, name="expected")(x), name="conv1d")

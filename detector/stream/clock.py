@@ -1,0 +1,81 @@
+"""What time it is for a stream, and which times it believes.
+
+With `clock = "wall"` now is the wall clock, and a sample's time is compared with its arrival. With `clock =
+"data"` now is the highest accepted time of the stream, so that a replay at sixty times the speed is scored
+as it would have been live. One wild time stamp cannot move that clock: a time out of bounds is refused,
+and only `JUMP_MESSAGES` refused ones in a row that agree with each other move it, for then it is the
+stream that has jumped (a replay that starts again, a pause over night).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detector.stream.nouns import Bools, Definition, Doubles, Drop
+
+JUMP_MESSAGES = 16
+"""Refused times in a row that make a jump: more than one device with a broken clock sends at once."""
+
+
+class Clock:
+    """The clock of one stream."""
+
+    def __init__(self, definition: Definition) -> None:
+        self._follows_data = definition.clock == "data"
+        self._age_max_s = definition.age_max_s
+        self._future_max_s = definition.future_max_s
+        self._highest_s = -np.inf
+        self._refused_s: list[float] = []
+
+    def now_s(self, wall_s: float) -> float:
+        """Return the stream's now; -inf while a data clock has seen nothing."""
+        return self._highest_s if self._follows_data else wall_s
+
+    def believe(self, time_s: Doubles, arrival_s: Doubles) -> tuple[Doubles, Bools, bool]:
+        """Judge the times of records in their order of arrival.
+
+        Returns:
+            The clock's now for each, whether it is believed, and whether the clock went back.
+        """
+        if not self._follows_data:
+            return arrival_s, self._within(time_s, arrival_s), False
+        ahead = np.maximum.accumulate(np.r_[self._highest_s, time_s])
+        if len(time_s) and np.isfinite(self._highest_s) and self._within(time_s, ahead[:-1]).all():
+            self._highest_s = float(ahead[-1])
+            self._refused_s.clear()
+            return ahead[:-1], np.ones(len(time_s), bool), False
+        return self._believe_one_by_one(time_s)
+
+    def refusal(self, time_s: float, now_s: float) -> Drop:
+        """Return why a time was not believed."""
+        return Drop.TIME_FUTURE if time_s > now_s else Drop.TIME_OLD
+
+    def _within(self, time_s: Doubles, now_s: Doubles) -> Bools:
+        return (time_s <= now_s + self._future_max_s) & (time_s >= now_s - self._age_max_s)
+
+    def _believe_one_by_one(self, time_s: Doubles) -> tuple[Doubles, Bools, bool]:
+        now_s = np.empty(len(time_s))
+        believed = np.zeros(len(time_s), bool)
+        went_back = False
+        for index, one_s in enumerate(time_s.tolist()):
+            if self._highest_s == -np.inf:
+                self._highest_s = one_s
+            now_s[index] = self._highest_s
+            believed[index] = -self._age_max_s <= one_s - self._highest_s <= self._future_max_s
+            if believed[index]:
+                self._highest_s = max(self._highest_s, one_s)
+                self._refused_s.clear()
+            elif self._jumped(one_s):
+                went_back |= one_s < self._highest_s
+                self._highest_s = now_s[index] = one_s
+                believed[index] = True
+                self._refused_s.clear()
+        return now_s, believed, went_back
+
+    def _jumped(self, time_s: float) -> bool:
+        """Note a refused time; say whether enough of them agree."""
+        near_s = min(self._age_max_s, self._future_max_s)
+        if self._refused_s and abs(time_s - self._refused_s[-1]) > near_s:
+            self._refused_s.clear()
+        self._refused_s.append(time_s)
+        return len(self._refused_s) >= JUMP_MESSAGES

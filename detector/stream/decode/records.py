@@ -1,0 +1,127 @@
+"""What the JSON formats share: a record's fields become samples of one entity at one time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from math import isfinite
+from typing import Any, Final
+
+from detector.stream.decode.labels import entity_reader
+from detector.stream.decode.paths import find, parse_path
+from detector.stream.decode.times import time_reader
+from detector.stream.nouns import Batch, Definition, Drop, Entity, Message
+
+RECORDS_MAX: Final = 10_000
+"""Of one message: as many records of a hundred bytes as fit into the default payload limit of 1 MiB."""
+
+_NUMBER = (int, float)  # bool is an int: true is 1. `int | float` would be built anew at every value
+
+Decode = Callable[[Message, Mapping[str, str], Batch], Drop | None]
+"""Of a message, the labels that its topic gave, and the batch to append to; see `Decoder`."""
+
+AppendRecord = Callable[[Mapping[str, Any], Any, Any, Any, Mapping[str, str], float, Batch], Drop | None]
+ReadValues = Callable[[Mapping[str, Any], Batch], tuple[list[int], list[float]]]
+
+
+def signal_fields(definition: Definition) -> tuple[str, ...]:
+    """Return where the payload has each signal: a name or a dotted path, in the order of the columns."""
+    return tuple(signal.field or signal.name for signal in definition.signals)
+
+
+def values_reader(definition: Definition) -> ReadValues:
+    """Return a function of (fields, batch) that gives the signals seen and their values.
+
+    A field that is null is not seen. One that is no number, or not finite, is counted in
+    `batch.dropped`; nothing else of the batch is touched.
+    """
+    columns = tuple(
+        (index, field, parse_path(field) if "." in field else None)
+        for index, field in enumerate(signal_fields(definition))
+    )
+
+    def read(fields: Mapping[str, Any], batch: Batch) -> tuple[list[int], list[float]]:
+        signals: list[int] = []
+        values: list[float] = []
+        for index, field, path in columns:
+            value = fields.get(field)
+            if value is None and path is not None:
+                value = find(fields, path)
+            if value is None:
+                continue
+            if not isinstance(value, _NUMBER):
+                batch.dropped[Drop.NOT_A_NUMBER] += 1
+                continue
+            number = float(value)
+            if isfinite(number):
+                signals.append(index)
+                values.append(number)
+            else:
+                batch.dropped[Drop.NOT_FINITE] += 1
+        return signals, values
+
+    return read
+
+
+def record_appender(definition: Definition, taken: Container[str] = ()) -> AppendRecord:
+    """Return a function that appends one record and its samples, or gives the reason why not.
+
+    It takes what the payload says and where: fields (values), tags (labels), stamped (the time), the
+    envelope around them; then the labels of the topic, the arrival in seconds, and the batch. A record
+    without a signal is NO_SIGNAL whatever else it lacks: it is not the stream's.
+
+    Args:
+        definition: The stream.
+        taken: Fields that are signals, and so are not the time.
+    """
+    read_values = values_reader(definition)
+    read_entity = entity_reader(definition)
+    read_time = time_reader(definition.layout, taken)
+
+    def append(
+        fields: Mapping[str, Any],
+        tags: Any,
+        stamped: Any,
+        envelope: Any,
+        labels: Mapping[str, str],
+        arrival_s: float,
+        batch: Batch,
+    ) -> Drop | None:
+        signals, values = read_values(fields, batch)
+        if not signals:
+            return Drop.NO_SIGNAL
+        entity = read_entity(labels, tags, envelope)
+        if isinstance(entity, Drop):
+            return entity
+        time_s = read_time(stamped, envelope, arrival_s)
+        if time_s is None:
+            return Drop.TIME_UNREADABLE
+        write(batch, entity, time_s, signals, values)
+        return None
+
+    return append
+
+
+def write(batch: Batch, entity: Entity, time_s: float, signals: list[int], values: list[float]) -> None:
+    """Append one record and its samples."""
+    record = len(batch.entities)
+    batch.entities.append(entity)
+    batch.times_s.append(time_s)
+    batch.record.extend([record] * len(signals))
+    batch.signal.extend(signals)
+    batch.value.extend(values)
+
+
+def append_all(records: Sequence[Any], append: Callable[[Any], Drop | None], batch: Batch) -> Drop | None:
+    """Append every record of a message; return why, where not one was taken.
+
+    Beside records that were taken, the others are counted in `batch.dropped`, one count each. Where
+    none was, the message is dropped for the first reason that says more than that nothing was in it.
+    A message of more than `RECORDS_MAX` records is refused as a whole, with WRONG_SHAPE.
+    """
+    if len(records) > RECORDS_MAX:
+        return Drop.WRONG_SHAPE
+    refused = [reason for record in records if (reason := append(record)) is not None]
+    if len(refused) == len(records):
+        return next((reason for reason in refused if reason is not Drop.NO_SIGNAL), Drop.NO_SIGNAL)
+    batch.dropped.update(refused)
+    return None

@@ -1,0 +1,40 @@
+"""Format `telegraf-json`: what Telegraf's `outputs.mqtt` writes with `data_format = "json"`.
+
+One metric a message, or with `layout = "batch"` many::
+
+    {"name": "interface", "tags": {"ifName": "eth0"}, "fields": {"ifHCInOctets": 1}, "timestamp": 1760000000}
+    {"metrics": [{...}, {...}]}
+
+Fields are signals, tags are labels. A batch may carry measurements that are not the stream's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from detector.stream.decode.documents import parse_document
+from detector.stream.decode.records import Decode, append_all, record_appender
+from detector.stream.nouns import Batch, Definition, Drop, Message
+
+
+def telegraf_decode(definition: Definition) -> Decode:
+    """Return the `decode` of a stream of this format."""
+    append_record = record_appender(definition)
+
+    def append(metric: Any, message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
+        fields = metric.get("fields") if isinstance(metric, dict) else None
+        if not isinstance(fields, dict):
+            return Drop.WRONG_SHAPE
+        return append_record(fields, metric.get("tags"), metric, None, labels, message.arrival_s, batch)
+
+    def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
+        payload = parse_document(message.payload)
+        if isinstance(payload, Drop):
+            return payload
+        metrics = payload.get("metrics") if isinstance(payload, dict) else None
+        if isinstance(metrics, list):
+            return append_all(metrics, lambda metric: append(metric, message, labels, batch), batch)
+        return append(payload, message, labels, batch)
+
+    return decode

@@ -1,0 +1,305 @@
+"""The order of the stages: the one place that knows it.
+
+    feed(messages)   decode -> samples, which wait in `align`
+    tick(now)        close the steps that are due -> windows -> one call of the network -> scores -> verdicts
+
+The same pipeline runs live, in `detector score` and in training; only who feeds it differs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from detector.stream.align import Align
+from detector.stream.clock import Clock
+from detector.stream.decide import Decider
+from detector.stream.decode import decoder
+from detector.stream.nouns import (
+    Batch,
+    Closure,
+    Definition,
+    Doubles,
+    Drop,
+    Entity,
+    Floats,
+    Ints,
+    Message,
+    Onset,
+    Reconstruct,
+    Samples,
+    Scores,
+    State,
+    Steps,
+    Windows,
+)
+from detector.stream.roster import Roster
+from detector.stream.score import Calibration, Scorer
+from detector.stream.window import Ring
+
+WINDOWS_MAX = 16_384
+"""Windows handed to the network at once when many steps close together (catching up, offline): enough
+to fill its batches, and 64 steps of 8 signals are 32 MiB of them."""
+TOPICS_MAX = 200_000
+"""Topics whose stream and labels are remembered: two an entity of the largest fabric. Beyond, all are
+resolved anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What a bundle gives to a stream: a network and what was learnt about errors."""
+
+    reconstruct: Reconstruct
+    calibration: Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one closed step of a stream came to. `scores` is None where nothing was scored."""
+
+    time_s: float
+    steps: Steps
+    scores: Scores | None = None
+    onsets: Sequence[Onset] = ()
+    closures: Sequence[Closure] = ()
+
+
+@dataclass(slots=True)
+class _Closed:
+    """A closed step on its way to the verdicts."""
+
+    steps: Steps
+    windows: Windows | None = None
+    scaled: Floats | None = field(default=None, repr=False)
+
+
+class StreamPipeline:
+    """One stream, from samples to verdicts."""
+
+    def __init__(self, definition: Definition, judge: Judge | None) -> None:
+        self.definition = definition
+        self.roster = Roster(definition.entities_max)
+        self.clock = Clock(definition)
+        self.align = Align(definition)
+        self.ring = Ring(definition)
+        self.decider = Decider(definition)
+        self._scorer = Scorer(definition, judge.calibration) if judge else None
+        self._reconstruct = judge.reconstruct if judge else None
+        self.why: dict[int, Scores] = {}
+        self.samples_total = 0
+        self.samples_dropped: Counter[Drop] = Counter()
+        self.windows_scored_total = 0
+        self.episodes_total = 0
+
+    # Samples in
+
+    def add(self, batch: Batch, arrival_s: Doubles) -> None:
+        """Take decoded records in. `arrival_s` is `(records,)`."""
+        self.samples_dropped.update(batch.dropped)
+        time_s = np.array(batch.times_s)
+        now_s, believed, went_back = self.clock.believe(time_s, arrival_s)
+        if went_back:
+            self.restart()
+        record = np.array(batch.record, np.int64)
+        if not believed.all():
+            for index in np.flatnonzero(~believed[record]):
+                at = record[index]
+                self.samples_dropped[self.clock.refusal(time_s[at], now_s[at])] += 1
+        believed_entities = [
+            entity if good else None for entity, good in zip(batch.entities, believed.tolist(), strict=True)
+        ]
+        row = self.rows_of(believed_entities)[record]
+        full = (row < 0) & believed[record]
+        self.samples_dropped[Drop.ENTITIES_MAX] += int(full.sum())
+        good = row >= 0
+        signal, value = np.array(batch.signal, np.int64), np.array(batch.value)
+        self.add_samples(Samples(row[good], signal[good], time_s[record[good]], value[good]))
+
+    def rows_of(self, entities: Sequence[Entity | None]) -> Ints:
+        """Return the row of each entity, admitting new ones; -1 for None and where there is no room."""
+        rows = np.full(len(entities), -1, np.int64)
+        for index, entity in enumerate(entities):
+            if entity is not None:
+                row = self.roster.get(entity)
+                if row is None:
+                    row = self._admit(entity)
+                rows[index] = -1 if row is None else row
+        return rows
+
+    def add_samples(self, samples: Samples) -> None:
+        """Take samples of known rows in."""
+        self.samples_total += len(samples.row)
+        if len(samples.row):
+            self.align.add(samples)
+
+    def _admit(self, entity: Entity) -> int | None:
+        rows = self.roster.rows
+        row = self.roster.admit(entity)
+        if self.roster.rows > rows:
+            for stage in (self.align, self.ring, self.decider):
+                stage.resize(self.roster.rows)
+            if self._scorer:
+                self._scorer.resize(self.roster.rows)
+        if row is not None and self._scorer:
+            self._scorer.admit(row, entity)
+        return row
+
+    # Verdicts out
+
+    def due(self, now_s: float) -> bool:
+        """Say whether `tick` would close a step."""
+        return self.align.closable(now_s)
+
+    def tick(self, now_s: float) -> Iterator[Outcome]:
+        """Close the steps that are due at the stream's `now_s`, and judge them."""
+        closed: list[_Closed] = []
+        waiting = 0
+        for steps in self.align.close(now_s):
+            closed.append(self._window(steps))
+            waiting += len(steps.row)
+            if waiting >= WINDOWS_MAX:
+                yield from self._judge(closed)
+                closed, waiting = [], 0
+        yield from self._judge(closed)
+        self._expire(now_s)
+
+    def _window(self, steps: Steps) -> _Closed:
+        self.ring.push(steps)
+        if self._scorer is None or not len(steps.row):
+            return _Closed(steps)
+        full, enough = self.ring.states()
+        row = np.flatnonzero(full & enough & self.ring.newest_seen())
+        if not len(row):
+            return _Closed(steps)
+        windows = self.ring.windows(steps.step, row)
+        return _Closed(steps, windows, self._scorer.scaled(windows))
+
+    def _judge(self, closed: list[_Closed]) -> Iterator[Outcome]:
+        expected = self._expect(closed)
+        for part in closed:
+            step_s = part.steps.step * self.definition.step_s
+            self.decider.hear(part.steps.row[part.steps.seen.any(axis=1)], step_s)
+            if part.windows is None or part.scaled is None or self._scorer is None:
+                closures = self.decider.fall_silent(step_s, self.roster.entities)
+                yield Outcome(step_s, part.steps, closures=closures)
+                continue
+            scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
+            self.windows_scored_total += len(scores.row)
+            onsets, closures = self.decider.judge(scores, self.roster.entities)
+            closures += self.decider.fall_silent(step_s, self.roster.entities)
+            self.episodes_total += len(onsets)
+            self._explain(scores, closures)
+            yield Outcome(step_s, part.steps, scores, onsets, closures)
+
+    def _expect(self, closed: list[_Closed]) -> Iterator[Floats]:
+        """Ask the network once for all windows; return the answer step by step."""
+        asked = [part for part in closed if part.windows is not None]
+        if not asked or self._reconstruct is None:
+            return iter(())
+        expected = self._reconstruct(
+            np.concatenate([part.scaled for part in asked if part.scaled is not None]),
+            np.concatenate([part.windows.seen for part in asked if part.windows is not None]),
+        )
+        ends = np.cumsum([len(part.windows.row) for part in asked if part.windows is not None])
+        return iter(np.split(expected, ends[:-1]))
+
+    def _explain(self, scores: Scores, closures: Sequence[Closure]) -> None:
+        """Keep the newest scored step of each open episode."""
+        for closure in closures:
+            self.why.pop(closure.row, None)
+        for index in np.flatnonzero(self.decider.active[scores.row]):
+            self.why[int(scores.row[index])] = scores.take(slice(index, index + 1))
+
+    def _expire(self, now_s: float) -> None:
+        gone = self.roster.taken() & (now_s - self.align.newest_s > self.definition.expire_s)
+        if gone.any():
+            self.forget(np.flatnonzero(gone))
+
+    def forget(self, rows: Ints) -> None:
+        """Forget entities; their rows are free for others."""
+        for part in (self.align, self.ring, self.decider):
+            part.forget(rows)
+        self.roster.forget(rows)
+        for row in rows.tolist():
+            self.why.pop(row, None)
+
+    def restart(self) -> None:
+        """Forget what was seen, as after a start: the clock of the data went back."""
+        self.forget(np.flatnonzero(self.roster.taken()))
+        self.align.restart()
+
+    def states(self) -> list[State | None]:
+        """Return the state of every row, None where nobody lives."""
+        full, enough = self.ring.states()
+        taken = self.roster.taken()
+        names = np.full(len(taken), State.SPARSE, object)
+        names[enough] = State.READY if self._scorer else State.UNSCORED
+        names[~full] = State.WARMING
+        names[self.decider.silent] = State.SILENT
+        names[~taken] = None
+        return list(names)
+
+    def dropped(self) -> Counter[Drop]:
+        """Return the refused samples by reason."""
+        counted = Counter(self.samples_dropped)
+        counted[Drop.LATE] += self.align.late_total
+        counted[Drop.DUPLICATE] += self.align.duplicates_total
+        return counted
+
+
+class Pipeline:
+    """All streams: messages in, outcomes out."""
+
+    def __init__(self, streams: Sequence[StreamPipeline]) -> None:
+        self.streams = tuple(streams)
+        self._decoders = [decoder(stream.definition) for stream in self.streams]
+        self._routes: dict[str, list[tuple[int, dict[str, str]]]] = {}
+        self.messages_dropped: Counter[Drop] = Counter()
+
+    def feed(self, messages: Sequence[Message]) -> None:
+        """Decode messages; each gives samples or is counted under one reason."""
+        batches = [Batch() for _ in self.streams]
+        arrivals: list[list[float]] = [[] for _ in self.streams]
+        for message in messages:
+            refusal = self._decode(message, batches, arrivals)
+            if refusal is not None:
+                self.messages_dropped[refusal] += 1
+        for stream, batch, arrival_s in zip(self.streams, batches, arrivals, strict=True):
+            if batch.entities or batch.dropped:
+                stream.add(batch, np.array(arrival_s))
+
+    def _decode(
+        self, message: Message, batches: Sequence[Batch], arrivals: Sequence[list[float]]
+    ) -> Drop | None:
+        """Hand a message to every stream whose template fits; a refusal counts if all refuse."""
+        refusal: Drop | None = Drop.TOPIC_UNKNOWN
+        for index, labels in self._route(message.topic):
+            batch = batches[index]
+            answer = self._decoders[index].decode(message, labels, batch)
+            missing = len(batch.entities) - len(arrivals[index])
+            arrivals[index] += [message.arrival_s] * missing
+            refusal = None if answer is None or refusal is None else answer
+        return refusal
+
+    def _route(self, topic: str) -> list[tuple[int, dict[str, str]]]:
+        route = self._routes.get(topic)
+        if route is None:
+            matches = [(index, one.template.match(topic)) for index, one in enumerate(self._decoders)]
+            route = [(index, labels) for index, labels in matches if labels is not None]
+            if len(self._routes) >= TOPICS_MAX:
+                self._routes.clear()
+            self._routes[topic] = route
+        return route
+
+    def tick(self, wall_s: float) -> Iterator[tuple[StreamPipeline, Outcome]]:
+        """Close what is due in every stream at `wall_s`, or at the time of its own data."""
+        for stream in self.streams:
+            for outcome in stream.tick(stream.clock.now_s(wall_s)):
+                yield stream, outcome
+
+    def due(self, wall_s: float) -> bool:
+        """Say whether `tick` would close a step of any stream."""
+        return any(stream.due(stream.clock.now_s(wall_s)) for stream in self.streams)

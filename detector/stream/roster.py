@@ -1,0 +1,61 @@
+"""Which row each entity of a stream lives in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detector.stream.nouns import Bools, Entity, Ints
+
+ROWS_FIRST = 64
+
+
+class Roster:
+    """Entities and their rows. Rows double up to `entities_max` and are used again."""
+
+    def __init__(self, entities_max: int) -> None:
+        self._entities_max = entities_max
+        self._row: dict[Entity, int] = {}
+        self._free: list[int] = []
+        self.entities: list[Entity | None] = []
+        self.refused_total = 0
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, taken or free."""
+        return len(self.entities)
+
+    def get(self, entity: Entity) -> int | None:
+        """Return the row of a known entity."""
+        return self._row.get(entity)
+
+    def admit(self, entity: Entity) -> int | None:
+        """Return a row for a new entity, or None where all are taken."""
+        if not self._free:
+            if self.rows >= self._entities_max:
+                self.refused_total += 1
+                return None
+            rows = min(max(ROWS_FIRST, 2 * self.rows), self._entities_max)
+            self._free = list(range(rows - 1, self.rows - 1, -1))
+            self.entities += [None] * (rows - self.rows)
+        row = self._free.pop()
+        self._row[entity] = row
+        self.entities[row] = entity
+        return row
+
+    def forget(self, rows: Ints) -> None:
+        """Free rows."""
+        for row in rows.tolist():
+            entity = self.entities[row]
+            if entity is not None:
+                del self._row[entity]
+                self.entities[row] = None
+                self._free.append(row)
+
+    def taken(self) -> Bools:
+        """Return which rows somebody lives in."""
+        taken = np.zeros(self.rows, bool)
+        taken[list(self._row.values())] = True
+        return taken

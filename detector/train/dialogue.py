@@ -1,0 +1,81 @@
+"""What `detector train` says and asks: definition printed, progress shown, result named."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from detector.settings import Settings, SettingsError
+from detector.stream.nouns import Definition
+from detector.train import dataset, infer
+from detector.train.trainer import train as train_bundle
+from detector.train.trainer import without_missing
+
+
+def train(asked: argparse.Namespace, settings: Settings | None) -> int:
+    """Train as the command line asked; return the exit code."""
+    data, definition = prepare(asked.data, asked.stream, settings)
+    talk = Console(stderr=True)
+    talk.print(
+        f"{len(data.time_s)} records of {len(data.entities)} entities, {len(definition.signals)} signals, "
+        f"step {definition.step_s:g} s, window {definition.window_steps} steps"
+    )
+    with progress_bar(talk) as bar:
+        task = bar.add_task("training", total=asked.epochs, loss="")
+
+        def tell(epoch: int, epochs: int, loss: float, held_out: float) -> None:
+            bar.update(task, completed=epoch, total=epochs, loss=f"loss {loss:.4f}, held out {held_out:.4f}")
+
+        version, fitted = train_bundle(
+            data,
+            definition,
+            asked.out,
+            architecture=asked.architecture,
+            seed=asked.seed,
+            epochs=asked.epochs,
+            progress=tell,
+        )
+        bar.update(task, total=fitted.metrics["epochs"])
+    print(version)  # noqa: T201 -- the result
+    return 0
+
+
+def progress_bar(console: Console) -> Progress:
+    """Return a bar that shows a column `loss`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def prepare(
+    paths: list[Path], name: str | None, settings: Settings | None
+) -> tuple[dataset.Dataset, Definition]:
+    """Read the data of a stream; infer and print its definition where the settings have none.
+
+    Raises:
+        SettingsError: The settings define no such stream, or several and none is named.
+        DatasetError: The data does not do.
+    """
+    if settings is not None:
+        streams = [stream for stream in settings.streams if name in (None, stream.name)]
+        if len(streams) != 1:
+            known = ", ".join(stream.name for stream in settings.streams) or "none"
+            raise SettingsError(f"--stream: {name or 'name one of several'}; defined: {known}")
+        definition = streams[0].definition()
+        return dataset.read(paths, definition.entity), definition
+    data = dataset.read(paths)
+    definition, empty = without_missing(infer.infer(data, name or paths[0].stem), data)
+    if empty:
+        print(f"left out, never seen: {', '.join(empty)}", file=sys.stderr)  # noqa: T201
+    print(infer.as_toml(definition))  # noqa: T201 -- a result: ready for the settings file
+    return data, replace(definition)

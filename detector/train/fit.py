@@ -1,0 +1,179 @@
+"""Fit a network to a timeline: scaling, training with early stopping, calibration on the held-out tail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from detector.model.networks import build
+from detector.model.runtime import runner
+from detector.stream.nouns import Bools, Floats, Ints
+from detector.stream.score import Calibration, scaled
+from detector.train.calibrate import calibrate, scaling
+from detector.train.dataset import DatasetError
+from detector.train.timeline import Timeline
+
+HELD_OUT_SHARE = 0.25
+WINDOWS_MIN = 64
+"""Fewer windows than this to train on, or a quarter of it held out, teach nothing."""
+BATCH = 256
+BATCHES_PER_EPOCH_MAX = 64
+"""An epoch sees at most this many batches, drawn anew each time; early stopping counts epochs."""
+PATIENCE = 5
+HUBER_DELTA = 1.0
+
+Progress = Callable[[int, int, float, float], None]
+"""Called after an epoch with its number, the most there may be, the loss and the held-out loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A trained network and what it takes to judge by it."""
+
+    network: Any
+    calibration: Calibration
+    metrics: dict[str, float]
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """Where the windows of one part end."""
+
+    past: Timeline
+    center: Floats
+    scale: Floats
+    entity: Ints
+    end: Ints
+
+    def scaled(self, chosen: Ints) -> tuple[Floats, Bools]:
+        entity = self.entity[chosen]
+        value, seen = self.past.windows(entity, self.end[chosen])
+        return scaled(value, seen, self.center[entity], self.scale[entity]), seen
+
+
+def fit(past: Timeline, architecture: str, seed: int, epochs: int, progress: Progress) -> Fitted:
+    """Train a network on all entities of a stream together.
+
+    The last quarter of the windows is held out: it stops the training early and calibrates the scores. No
+    step is in both parts.
+
+    Raises:
+        DatasetError: There are too few windows; the message says how many are missing.
+    """
+    import keras  # noqa: PLC0415 -- costs seconds and 500 MB
+
+    keras.utils.set_random_seed(seed)
+    definition = past.definition
+    entity, end = past.ends()
+    split = _split(end, definition.window_steps)
+    learnt = scaling(past, split)
+    training, held_out = end < split, end >= split + definition.window_steps - 1
+    if not held_out.any():
+        held_out = end >= split  # too short for windows of its own: share the inputs, not the judged steps
+    _check_enough(int(training.sum()), int(held_out.sum()), definition.window_steps)
+    parts = [_Windows(past, *learnt[:2], entity[part], end[part]) for part in (training, held_out)]
+    network = build(architecture, definition.window_steps, len(definition.signals))
+    metrics = _train(network, parts[0], parts[1], np.random.default_rng(seed), epochs, progress)
+    reconstruct = runner(network)
+    newest, seen, expected = _judged(parts[1], reconstruct)
+    calibration = calibrate(past, newest, seen, expected, parts[1].entity, learnt)
+    return Fitted(network, calibration, metrics, architecture)
+
+
+def _split(end: Ints, window_steps: int) -> int:
+    """Return the position from which steps are held out: a quarter of the judged ones, at least one."""
+    if not len(end):
+        return window_steps
+    first, last = int(end.min()), int(end.max())
+    return last + 1 - max(1, round((last + 1 - first) * HELD_OUT_SHARE))
+
+
+def _check_enough(training: int, held_out: int, window_steps: int) -> None:
+    if training < WINDOWS_MIN or held_out < WINDOWS_MIN // 4:
+        raise DatasetError(
+            f"too little data: {training} windows of {window_steps} steps to train on and {held_out} held "
+            f"out; at least {WINDOWS_MIN} and {WINDOWS_MIN // 4} are needed. Record longer, or choose a "
+            "shorter window"
+        )
+
+
+def _train(
+    network: Any,
+    training: _Windows,
+    held_out: _Windows,
+    rng: np.random.Generator,
+    epochs: int,
+    progress: Progress,
+) -> dict[str, float]:
+    import keras  # noqa: PLC0415 -- costs seconds and 500 MB
+    import tensorflow as tf  # noqa: PLC0415 -- same
+
+    optimizer = keras.optimizers.Adam(2e-3, clipnorm=1.0)
+
+    def loss_of(values: Any, seen: Any, training: bool) -> Any:  # noqa: FBT001 -- Keras's own name
+        error = values - network([values, seen], training=training)
+        size = tf.abs(error)
+        huber = tf.where(size < HUBER_DELTA, 0.5 * error**2, HUBER_DELTA * (size - 0.5 * HUBER_DELTA))
+        # Unseen cells do not teach. The newest step weighs as much as all others together.
+        weight = seen * newest_weight
+        return tf.reduce_sum(huber * weight) / tf.maximum(tf.reduce_sum(weight), 1.0)
+
+    steps = training.past.definition.window_steps
+    newest_weight = tf.concat([tf.ones((1, steps - 1, 1)) / (steps - 1), tf.ones((1, 1, 1))], axis=1)
+
+    def train_step(values: Any, seen: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_of(values, seen, training=True)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+        return loss
+
+    shape = (None, steps, len(training.past.definition.signals))
+    signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.float32)]
+    train_batch = tf.function(train_step, input_signature=signature)
+    judge_batch = tf.function(
+        lambda values, seen: loss_of(values, seen, training=False), input_signature=signature
+    )
+    best, best_weights, waited = np.inf, network.get_weights(), 0
+    history: list[float] = []
+    for epoch in range(1, epochs + 1):
+        losses = [float(train_batch(*_floats(training, batch))) for batch in _batches(len(training.end), rng)]
+        held = [float(judge_batch(*_floats(held_out, batch))) for batch in _batches(len(held_out.end), None)]
+        history.append(float(np.mean(held)))
+        progress(epoch, epochs, float(np.mean(losses)), history[-1])
+        if history[-1] < best * 0.999:
+            best, best_weights, waited = history[-1], network.get_weights(), 0
+        elif (waited := waited + 1) >= PATIENCE:
+            break
+    network.set_weights(best_weights)
+    return {"held_out_loss": best, "epochs": float(len(history)), "windows": float(len(training.end))}
+
+
+def _floats(windows: _Windows, batch: Ints) -> tuple[Floats, Floats]:
+    value, seen = windows.scaled(batch)
+    return value, seen.astype(np.float32)
+
+
+def _batches(count: int, rng: np.random.Generator | None) -> list[Ints]:
+    """Return indices of windows in batches: shuffled, or evenly spread over all where there is no rng."""
+    most = min(count, BATCH * BATCHES_PER_EPOCH_MAX)
+    if rng is None:
+        order: Ints = np.linspace(0, count - 1, most).astype(np.int64)
+    else:
+        order = rng.permutation(count)[:most]
+    return [order[start : start + BATCH] for start in range(0, most, BATCH)]
+
+
+def _judged(windows: _Windows, reconstruct: Any) -> tuple[Floats, Bools, Floats]:
+    """Return the scaled newest step of every window, what of it was seen, and what the network expects."""
+    newest, masks, expected = [], [], []
+    for start in range(0, len(windows.end), 4096):
+        value, seen = windows.scaled(np.arange(start, min(start + 4096, len(windows.end))))
+        newest.append(value[:, -1])
+        masks.append(seen[:, -1])
+        expected.append(reconstruct(value, seen))
+    return np.concatenate(newest), np.concatenate(masks), np.concatenate(expected)

@@ -1,0 +1,82 @@
+"""What a dataset looks like, said as a stream's definition, for when nobody has written one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detector.stream.nouns import Definition, Doubles, Ints, Signal
+from detector.train.dataset import Dataset, DatasetError
+
+WINDOW_STEPS = 32
+WRAP_32 = 2.0**32
+FALLS_MAX = 0.01
+"""A column that falls in more than this share of its steps is no counter."""
+
+
+def infer(dataset: Dataset, name: str) -> Definition:
+    """Return a definition: text columns are the entity, never-falling ones counters, the rest gauges.
+
+    Raises:
+        DatasetError: There is no signal, or no two records of an entity to tell a step from.
+    """
+    if not dataset.column:
+        raise DatasetError("no numeric column: nothing to learn from")
+    step_s = _step_s(dataset)
+    signals = tuple(_signal(dataset, column) for column in dataset.column)
+    return Definition(
+        name=name,
+        entity=dataset.labels,
+        signals=signals,
+        step_s=step_s,
+        window_steps=WINDOW_STEPS,
+        lateness_s=step_s,
+        refresh_s=step_s,
+        silence_s=max(6 * step_s, 60.0),
+        expire_s=86400.0,
+    )
+
+
+def _step_s(dataset: Dataset) -> float:
+    spacing = _differences(dataset.entity, dataset.time_s)
+    spacing = spacing[spacing > 0]
+    if not len(spacing):
+        raise DatasetError("no entity has two records: the step cannot be told")
+    return float(np.format_float_positional(np.median(spacing), precision=3, fractional=False, trim="-"))
+
+
+def _signal(dataset: Dataset, name: str) -> Signal:
+    values = dataset.column[name]
+    seen = np.isfinite(values)
+    entity, values = dataset.entity[seen], values[seen]
+    falls = _differences(entity, values)
+    grows = len(falls) > 0 and bool((falls > 0).any())
+    if dataset.rates or not grows or (falls < 0).mean() > FALLS_MAX or (values < 0).any():
+        return Signal(name, field=name)
+    small = values.max(initial=0.0) < WRAP_32
+    return Signal(name, kind="counter", bits=32 if small and (falls < -WRAP_32 / 2).any() else 64, field=name)
+
+
+def _differences(entity: Ints, values: Doubles) -> Doubles:
+    """Return the differences between neighbours of the same entity, in time order."""
+    order = np.argsort(entity, kind="stable")
+    same = entity[order][1:] == entity[order][:-1]
+    return np.asarray(np.diff(values[order])[same])
+
+
+def as_toml(definition: Definition) -> str:
+    """Return the `[[streams]]` table of a definition, ready for the settings file."""
+    entity = ", ".join(f'"{label}"' for label in definition.entity)
+    lines = [
+        "[[streams]]",
+        f'name = "{definition.name}"',
+        f'topic = "{definition.topic or "telemetry/{device}/" + definition.name}"',
+        f'format = "{definition.format}"',
+        f"entity = [{entity}]",
+        f"step_s = {definition.step_s:g}",
+        f"window_steps = {definition.window_steps}",
+        "[streams.signals]",
+    ]
+    for signal in definition.signals:
+        bits = f", bits = {signal.bits}" if signal.kind == "counter" else ""
+        lines.append(f'"{signal.name}" = {{ kind = "{signal.kind}"{bits} }}')
+    return "\n".join(lines) + "\n"

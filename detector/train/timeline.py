@@ -1,0 +1,75 @@
+"""The whole past of a stream as arrays, aligned by the same stage that aligns it live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from detector.stream.align import Align
+from detector.stream.nouns import Bools, Definition, Entity, Floats, Ints, Steps
+from detector.stream.window import carry, enough_seen
+from detector.train.dataset import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Every step of every entity. `value` and `seen` are `(entities, steps, signals)`, `step` `(steps,)`.
+
+    `value` is in raw units, unseen cells carry on what was seen last. `born` is the position of each
+    entity's first step.
+    """
+
+    definition: Definition
+    entities: tuple[Entity, ...]
+    step: Ints
+    value: Floats
+    seen: Bools
+    born: Ints
+
+    def ends(self) -> tuple[Ints, Ints]:
+        """Return where windows that may be judged end: entity and position, in time order."""
+        window_steps = self.definition.window_steps
+        seen_count = np.cumsum(self.seen, axis=1, dtype=np.int32)
+        seen_count[:, window_steps:] -= seen_count[:, :-window_steps].copy()
+        flat = seen_count.reshape(-1, seen_count.shape[2])
+        share_min = 1.0 - self.definition.imputed_share_max
+        enough = enough_seen(flat, window_steps, share_min).reshape(self.seen.shape[:2])
+        position = np.arange(len(self.step))
+        full = position >= self.born[:, None] + window_steps - 1
+        at, entity = np.nonzero((full & enough & np.any(self.seen, axis=2)).T)
+        return entity, at
+
+    def windows(self, entity: Ints, end: Ints) -> tuple[Floats, Bools]:
+        """Return the windows of entities that end at positions, `(windows, steps, signals)`."""
+        steps = end[:, None] + np.arange(1 - self.definition.window_steps, 1)
+        return self.value[entity[:, None], steps], self.seen[entity[:, None], steps]
+
+
+def timeline(dataset: Dataset, definition: Definition) -> Timeline:
+    """Align a dataset. Recordings hold rates already, so their counters are not differentiated again."""
+    align = Align(as_recorded(definition) if dataset.rates else definition)
+    align.resize(len(dataset.entities))
+    closed: list[Steps] = []
+    for until_s, samples in dataset.chunks(definition):
+        align.add(samples)
+        closed += align.close(until_s)
+    if len(dataset.time_s):
+        closed += align.close(float(dataset.time_s[-1]) + definition.lateness_s + definition.step_s)
+    shape = (len(dataset.entities), len(closed), len(definition.signals))
+    value, seen = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    born = np.full(shape[0], shape[1])
+    for position, steps in enumerate(closed):
+        value[steps.row, position], seen[steps.row, position] = steps.value, steps.seen
+        born[steps.row] = np.minimum(born[steps.row], position)
+    for entity in range(shape[0]):
+        value[entity] = carry(value[entity], seen[entity])
+    return Timeline(
+        definition, dataset.entities, np.array([steps.step for steps in closed], np.int64), value, seen, born
+    )
+
+
+def as_recorded(definition: Definition) -> Definition:
+    """Return the definition of a recording of a stream, whose counters are rates already."""
+    signals = tuple(replace(signal, kind="gauge", aggregate="last") for signal in definition.signals)
+    return replace(definition, signals=signals)

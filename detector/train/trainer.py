@@ -1,0 +1,81 @@
+"""`detector train`: a dataset in, a version of a bundle out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from detector.model import bundle
+from detector.stream.nouns import Definition
+from detector.train.dataset import Dataset, DatasetError
+from detector.train.fit import Fitted, Progress, fit
+from detector.train.timeline import Timeline, timeline
+
+EPOCHS = 60
+
+
+def train(
+    dataset: Dataset,
+    definition: Definition,
+    out: Path,
+    *,
+    architecture: str,
+    seed: int,
+    epochs: int,
+    progress: Progress,
+) -> tuple[Path, Fitted]:
+    """Train on the records of a dataset that are marked for it, and add a version to the bundle `out`.
+
+    Raises:
+        DatasetError: The data does not do; the message says what would.
+    """
+    _check(dataset, definition)
+    past = timeline(dataset.only(dataset.train), definition)
+    fitted = fit(past, architecture, seed, epochs, progress)
+    return bundle.save(
+        out, fitted.network, fitted.calibration, definition, _facts(dataset, past, fitted, seed)
+    ), fitted
+
+
+def _check(dataset: Dataset, definition: Definition) -> None:
+    if dataset.labels != definition.entity:
+        raise DatasetError(f"the entity is {definition.entity} in the stream, {dataset.labels} in the data")
+    if not set(dataset.column) & set(definition.signal_names):
+        raise DatasetError(
+            f"none of the stream's signals is in the data; its columns: {', '.join(dataset.column)}"
+        )
+    if not dataset.train.any():
+        raise DatasetError("no record is marked `train`")
+
+
+def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[str, object]:
+    import keras  # noqa: PLC0415 -- loaded by the training already
+    import tensorflow as tf  # noqa: PLC0415 -- same
+
+    time_s = dataset.time_s[dataset.train]
+    return {
+        "architecture": fitted.architecture,
+        "seed": seed,
+        "data": {
+            "sha256": dataset.sha256,
+            "records": int(dataset.train.sum()),
+            "start_s": float(time_s[0]),
+            "end_s": float(time_s[-1]),
+            "entities": len(dataset.entities),
+            "seen_share": {
+                name: round(float(share), 4)
+                for name, share in zip(past.definition.signal_names, past.seen.mean(axis=(0, 1)), strict=True)
+            },
+        },
+        "held_out": {name: round(value, 6) for name, value in fitted.metrics.items()},
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
+    }
+
+
+def without_missing(definition: Definition, dataset: Dataset) -> tuple[Definition, list[str]]:
+    """Return an inferred definition without the signals that never show a number, and their names."""
+    empty = [name for name in definition.signal_names if not np.isfinite(dataset.column[name]).any()]
+    kept = tuple(signal for signal in definition.signals if signal.name not in empty)
+    return replace(definition, signals=kept), empty

@@ -1,0 +1,197 @@
+"""Mutational fuzzing of the decoders: real payloads, damaged at random, held against the contract.
+
+    python tests/benchmark/fuzz_decode.py --seconds 60 [--seed 1]
+
+It prints executions and outcomes for every stream, and ends with a traceback and the payload at the
+first one that breaks the contract.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import re
+import time
+from collections import Counter
+
+from detector.stream.decode import Decoder, decoder
+from detector.stream.decode.times import TIME_MAX_S
+from detector.stream.nouns import Batch, Definition, Drop, Layout, Message, Signal
+
+ARRIVAL_S = 1_760_000_003.5
+MESSAGE_DROPS = frozenset(
+    {
+        Drop.PAYLOAD_EMPTY,
+        Drop.NOT_UTF8,
+        Drop.NOT_JSON,
+        Drop.NESTED_TOO_DEEP,
+        Drop.WRONG_SHAPE,
+        Drop.ENTITY_MISSING,
+        Drop.NO_SIGNAL,
+        Drop.TIME_UNREADABLE,
+    }
+)
+COUNTED = frozenset(
+    {
+        Drop.NOT_A_NUMBER,
+        Drop.NOT_FINITE,
+        Drop.WRONG_SHAPE,
+        Drop.ENTITY_MISSING,
+        Drop.NO_SIGNAL,
+        Drop.TIME_UNREADABLE,
+    }
+)
+
+FLAT = Definition("flat", ("device",), (Signal("temp"), Signal("hum")), 10.0, 60, "t/#", "json")
+NESTED = Definition(
+    "nested",
+    ("device", "port"),
+    (Signal("rx", field="counters.rx.bytes"), Signal("tx", field="counters.tx.bytes"), Signal("lanes.1")),
+    10.0,
+    60,
+    "t/#",
+    "json",
+    Layout("data.ports", "ts", "auto", (("device", "sys.name"), ("port", "id"))),
+)
+TELEGRAF = Definition(
+    "telegraf",
+    ("host", "cpu"),
+    (Signal("usage_idle"), Signal("usage_user")),
+    10.0,
+    60,
+    "telegraf/#",
+    "telegraf-json",
+)
+VALUE = Definition("value", ("device",), (Signal("watts"),), 10.0, 60, "shellies/{device}", "value")
+
+_CPU = (
+    b'{"fields":{"usage_idle":91.25,"usage_user":6.25},"name":"cpu",'
+    b'"tags":{"cpu":"cpu-total","host":"srv-7"},"timestamp":1760000000250}'
+)
+CASES = (
+    (
+        FLAT,
+        "t/any",
+        (
+            b'{"device":"s1","temp":21.5,"hum":40,"timestamp":1760000000}',
+            b'[{"device":"a","temp":1},{"device":"b","hum":true,"time":"2025-10-09T08:53:20.25Z"}]',
+        ),
+    ),
+    (
+        NESTED,
+        "t/any",
+        (
+            (
+                b'{"sys.name":"sw1","ts":1760000000000000,"data":{"ports":['
+                b'{"id":1,"counters":{"rx":{"bytes":10},"tx.bytes":20},"lanes":[3.5,4.5]},'
+                b'{"id":2,"counters":{"rx":{"bytes":30},"tx.bytes":null},"lanes":[]}]}}'
+            ),
+        ),
+    ),
+    (TELEGRAF, "telegraf/any", (_CPU, b'{"metrics":[' + _CPU + b"," + _CPU + b"]}")),
+    (VALUE, "shellies/plug-1", (b"12.5", b" -42\n", b"1e3", b"true")),
+)
+"""A stream, one of its topics, and payloads of it."""
+
+_VALUES = (
+    b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"-0", b"0", b"9" * 400, b"18446744073709551616", b"-1",
+    b'""', b'"\\ud800"', b'"\\u0000"', b'"x"', b"{}", b"[]", b"[" * 1100 + b"]" * 1100, b'"metrics"',
+    b'"1e400"', b'"timestamp"', b'"2025-10-09"', b'"%s"' % (b"a" * 300), b"1760000000000000000", b'"temp"',
+    b'"\xc2\x85"',
+)  # fmt: skip
+_SCRAPS = (
+    b"[" * 1100, b"{", b"}", b"]", b",", b":", b'"', b"\\", b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf",
+    b"\xc2\xa0", b" ", b"\n", b"-", b".", b"e", b"_", b"",
+)  # fmt: skip
+_WORDS = re.compile(rb'"[^"]*"|[-+.\w]+')
+
+
+def mutate(payload: bytes, rng: random.Random) -> bytes:
+    """Return the payload with one to three random injuries; three of four leave it JSON, but not its own."""
+    for _ in range(rng.randint(1, 3)):
+        payload = _swap(payload, rng) if rng.random() < 0.75 else _tear(payload, rng)
+    return payload
+
+
+def _swap(payload: bytes, rng: random.Random) -> bytes:
+    """Put another value, or another word of the payload, in the place of a word."""
+    words = list(_WORDS.finditer(payload))
+    if not words:
+        return payload + rng.choice(_VALUES)
+    start, end = rng.choice(words).span()
+    new = rng.choice(_VALUES) if rng.random() < 0.7 else rng.choice(words)[0]
+    return payload[:start] + new + payload[end:]
+
+
+def _tear(payload: bytes, rng: random.Random) -> bytes:
+    """Cut, repeat or overwrite some bytes anywhere."""
+    start = rng.randint(0, len(payload))
+    end = start + int(rng.expovariate(0.3))
+    scraps = (rng.choice(_SCRAPS), bytes([rng.randrange(256)]), payload[start:end] * rng.randint(0, 3))
+    return payload[:start] + rng.choice(scraps) + payload[end:]
+
+
+def check(reader: Decoder, topic: str, payload: bytes) -> Drop | None:
+    """Decode into a batch that has a record already, assert the contract, return the outcome."""
+    batch = Batch([("before",)], [1.0], [0], [0], [5.0])
+    labels = reader.template.match(topic)
+    assert labels is not None
+    drop = reader.decode(Message(topic, payload, ARRIVAL_S), labels, batch)
+    assert batch.entities[0] == ("before",)
+    assert batch.value[0] == 5.0
+    records = len(batch.entities)
+    assert len(batch.times_s) == records
+    assert len(batch.record) == len(batch.signal) == len(batch.value)
+    assert set(batch.record) == set(range(records))  # no record without a sample
+    assert batch.record == sorted(batch.record)
+    assert batch.dropped.keys() <= COUNTED
+    if drop is None:
+        assert records > 1
+        _check_written(batch)
+    else:
+        assert drop in MESSAGE_DROPS
+        assert records == len(batch.record) == 1
+    return drop
+
+
+def _check_written(batch: Batch) -> None:
+    assert all(type(value) is float and math.isfinite(value) for value in batch.value)
+    assert all(type(time_s) is float and 0 < time_s < TIME_MAX_S for time_s in batch.times_s)
+    for entity in batch.entities:
+        assert all(label and label.encode() for label in entity)
+    cells = list(zip(batch.record, batch.signal, strict=True))
+    assert len(set(cells)) == len(cells)
+
+
+def fuzz(seconds: float, seed: int) -> dict[str, Counter[str]]:
+    """Return the outcomes of every stream."""
+    rng = random.Random(seed)
+    cases = [(definition.name, decoder(definition), topic, seeds) for definition, topic, seeds in CASES]
+    outcomes: dict[str, Counter[str]] = {name: Counter() for name, *_ in cases}
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        for name, reader, topic, seeds in cases:
+            payload = mutate(rng.choice(seeds), rng)
+            try:
+                drop = check(reader, topic, payload)
+            except BaseException:
+                print(f"stream {name}, payload {payload!r}")
+                raise
+            outcomes[name]["samples" if drop is None else drop.value] += 1
+    return outcomes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Fuzz the decoders.")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    outcomes = fuzz(arguments.seconds, arguments.seed)
+    for name, counts in outcomes.items():
+        print(f"{name:>9} {counts.total():>9,}  " + "  ".join(f"{k} {n:,}" for k, n in counts.most_common()))
+    print(f"{sum(counts.total() for counts in outcomes.values()):,} executions, no breach of the contract")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""A made-up snapshot in which everything that can be exported occurs. Values are exact in float32."""
+
+import numpy as np
+
+from detector.edge.snapshot import BundleSnapshot, MqttSnapshot, OpenEpisode, Snapshot, StreamSnapshot
+from detector.stream.nouns import State
+
+NOW_S = 1_700_000_000.0
+
+
+def stream(name="interfaces", labels=("device", "interface"), entities=(), **changes):
+    """Return a stream whose entities are all ready, with a score of 0.5 and no episode."""
+    count = len(entities)
+    values = {
+        "name": name,
+        "labels": labels,
+        "signals": ("ifHCInOctets", "ifOperStatus", "ifInErrors"),
+        "bundle": None,
+        "entities": entities,
+        "state": (State.READY,) * count,
+        "score": np.full(count, 0.5, np.float32),
+        "active": np.zeros(count, bool),
+        "onset_s": np.full(count, np.nan),
+        "last_sample_s": np.full(count, NOW_S - 5),
+        "episodes": (),
+        "samples_total": 0,
+        "samples_dropped": {},
+        "samples_reordered_total": 0,
+        "counter_resets_total": 0,
+        "windows_scored_total": 0,
+        "entities_refused_total": 0,
+        "episodes_total": 0,
+    }
+    return StreamSnapshot(**values | changes)
+
+
+def interfaces():
+    """Return a judged stream: one anomalous, one normal, one warming, one silent entity."""
+    entities = (("leaf1", "Eth1/1"), ("leaf1", "Eth1/2"), ("leaf2", "Eth1/1"), ('sp"ine\\1', "a\nb <i>"))
+    episode = OpenEpisode(
+        entity=("leaf1", "Eth1/1"),
+        onset_s=NOW_S - 90,
+        score=3.5,
+        contribution=np.array([0.75, 0.25, 0.0], np.float32),
+        direction=np.array([-1, 1, 1], np.float32),
+        observed=np.array([1024.5, np.nan, 0.0], np.float32),
+        expected=np.array([12345678.0, 1.0, 0.0], np.float32),
+    )
+    return stream(
+        entities=entities,
+        bundle=BundleSnapshot("20231101-1", "conv1d", NOW_S - 86400),
+        state=(State.READY, State.READY, State.WARMING, State.SILENT),
+        score=np.array([3.5, 0.25, np.nan, np.nan], np.float32),
+        active=np.array([True, False, False, False]),
+        onset_s=np.array([NOW_S - 90, np.nan, np.nan, np.nan]),
+        episodes=(episode,),
+        samples_total=12000,
+        samples_dropped={"late": 3},
+        samples_reordered_total=7,
+        counter_resets_total=1,
+        windows_scored_total=400,
+        entities_refused_total=2,
+        episodes_total=5,
+    )
+
+
+def snapshot(**changes):
+    """Return a ready daemon with a judged stream, and one of other labels that is only recorded."""
+    peers = stream(
+        "bgp_peers",
+        ("peer",),
+        (("192.0.2.1",),),
+        state=(State.UNSCORED,),
+        score=np.array([np.nan], np.float32),
+    )
+    mqtt = MqttSnapshot(
+        connected=True,
+        thread_alive=True,
+        subscribed=True,
+        reconnects_total=2,
+        received={"telegraf/+/interface": 1500, "bmp/#": 20},
+        inbox_messages=4,
+        inbox_messages_max=100_000,
+    )
+    values = {
+        "time_s": NOW_S,
+        "missing": (),
+        "mqtt": mqtt,
+        "messages_dropped": {"not_json": 6},
+        "streams": (interfaces(), peers),
+    }
+    return Snapshot(**values | changes)

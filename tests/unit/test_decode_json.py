@@ -1,0 +1,254 @@
+"""Format `json`: objects flat and nested, arrays, envelopes; and JSON that is none."""
+
+import pytest
+
+from detector.stream.decode import decoder
+from detector.stream.decode.labels import LABEL_CHARS_MAX
+from detector.stream.decode.records import RECORDS_MAX
+from detector.stream.nouns import Batch, Definition, Drop, Layout, Message, Signal
+
+ARRIVAL_S = 1_760_000_003.5
+TIME_S = 1_760_000_000.0
+
+
+def stream(*signals, entity=("device",), topic="t/#", **layout):
+    return Definition(
+        "x",
+        entity,
+        tuple(Signal(name) if isinstance(name, str) else name for name in signals),
+        10.0,
+        60,
+        topic,
+        "json",
+        Layout(**layout),
+    )
+
+
+def shortened(value):
+    """Return a test's name for a payload that may have megabytes."""
+    return repr(value[:30])
+
+
+def decode(definition, payload, topic="t/any"):
+    reader = decoder(definition)
+    batch = Batch()
+    drop = reader.decode(Message(topic, payload, ARRIVAL_S), reader.template.match(topic), batch)
+    return drop, batch
+
+
+FLAT = stream("temp", "hum")
+
+# Tasmota's tele/%topic%/SENSOR
+TASMOTA = b'{"Time":"2025-10-09T08:53:20","ENERGY":{"Power":7,"Voltage":231.5,"Today":0.12}}'
+# Zigbee2MQTT
+ZIGBEE = b'{"battery":97,"humidity":48.12,"linkquality":null,"occupancy":true,"temperature":21.37}'
+# A switch's vendor JSON: labels in the envelope and in the record, counters nested, keys with dots
+SWITCH = (
+    b'{"sys.name":"sw1","ts":1760000000000000,"data":{"ports":['
+    b'{"id":1,"link":{"speed":1000},"counters":{"rx":{"bytes":10,"errors":0},"tx.bytes":20},"lanes":[3.5,4.5]},'
+    b'{"id":2,"link":{"speed":null},"counters":{"rx":{"bytes":30,"errors":1},"tx.bytes":40},"lanes":[]}]}}'
+)
+PORTS = stream(
+    Signal("rx", field="counters.rx.bytes"),
+    Signal("tx", field="counters.tx.bytes"),
+    Signal("speed", field="link.speed"),
+    Signal("lane1", field="lanes.1"),
+    entity=("device", "port"),
+    records="data.ports",
+    time="ts",
+    labels=(("device", "sys.name"), ("port", "id")),
+)
+
+
+def test_a_flat_object_is_one_record():
+    drop, batch = decode(FLAT, b'{"device":"s1","temp":21.5,"hum":40,"timestamp":1760000000}')
+    assert drop is None
+    assert batch == Batch([("s1",)], [TIME_S], [0, 0], [0, 1], [21.5, 40.0])
+
+
+def test_nested_fields_and_a_local_time_are_found_by_their_paths():
+    tasmota = stream(
+        Signal("power", field="ENERGY.Power"),
+        Signal("voltage", field="ENERGY.Voltage"),
+        topic="tele/{device}/SENSOR",
+        time="Time",
+    )
+    drop, batch = decode(tasmota, TASMOTA, "tele/plug-3/SENSOR")
+    assert drop is None
+    assert batch == Batch([("plug-3",)], [TIME_S], [0, 0], [0, 1], [7.0, 231.5])
+
+
+def test_null_is_not_seen_and_true_is_one():
+    zigbee = stream("temperature", "linkquality", "occupancy", topic="zigbee2mqtt/{device}")
+    drop, batch = decode(zigbee, ZIGBEE, "zigbee2mqtt/attic")
+    assert drop is None
+    assert batch == Batch([("attic",)], [ARRIVAL_S], [0, 0], [0, 2], [21.37, 1.0])
+
+
+def test_an_array_within_an_envelope_shares_its_time_and_labels():
+    drop, batch = decode(PORTS, SWITCH)
+    assert drop is None
+    assert batch == Batch(
+        [("sw1", "1"), ("sw1", "2")],
+        [TIME_S, TIME_S],
+        [0, 0, 0, 0, 1, 1],
+        [0, 1, 2, 3, 0, 1],
+        [10.0, 20.0, 1000.0, 4.5, 30.0, 40.0],
+    )
+
+
+def test_an_array_at_the_top_is_an_array_of_records():
+    drop, batch = decode(FLAT, b'[{"device":"a","temp":1},{"device":"b","temp":2,"time":"1760000000"}]')
+    assert drop is None
+    assert batch == Batch([("a",), ("b",)], [ARRIVAL_S, TIME_S], [0, 1], [0, 0], [1.0, 2.0])
+
+
+def test_a_second_message_goes_behind_the_first():
+    reader = decoder(FLAT)
+    batch = Batch()
+    for device in (b"a", b"b"):
+        payload = b'{"device":"%s","temp":1,"hum":2}' % device
+        assert reader.decode(Message("t/any", payload, ARRIVAL_S), {}, batch) is None
+    assert (batch.entities, batch.record) == ([("a",), ("b",)], [0, 0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"device":"a","sys.load.1":5}',
+        b'{"device":"a","sys":{"load.1":5}}',
+        b'{"device":"a","sys":{"load":[0,5]}}',
+    ],
+)
+def test_a_key_with_dots_and_a_path_find_the_same(payload):
+    assert decode(stream("sys.load.1"), payload)[1].value == [5.0]
+
+
+@pytest.mark.parametrize("load", [b"[0]", b"[]", b"{}", b"5", b'"ab"', b"null"])
+def test_a_path_that_leads_nowhere_is_not_seen(load):
+    assert decode(stream("sys.load.1"), b'{"device":"a","sys":{"load":%s}}' % load)[0] is Drop.NO_SIGNAL
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (b'"a b"', "a b"),
+        (b"7", "7"),
+        (b"-7.5", "-7.5"),
+        (b"true", "true"),
+        (b"false", "false"),
+        (b"0", "0"),
+        (b'"\\u00e9"', "é"),
+        ('"😀"'.encode(), "😀"),
+        (b'"a\\u00a0b"', "a\u00a0b"),
+        (b'"%s"' % (b"a" * LABEL_CHARS_MAX), "a" * 256),
+    ],
+)
+def test_a_label_is_text_as_it_is_and_anything_else_as_json_writes_it(written, text):
+    assert decode(FLAT, b'{"device":%s,"temp":1}' % written)[1].entities == [(text,)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"{}",
+        b"[]",
+        b'["a"]',
+        b"NaN",
+        b"1e999",
+        b'"a\\u0000b"',
+        b'"a\\tb"',
+        b'"\\u0085"',
+        b'"\\ud83d"',
+        b'"\\ude00\\ud83d"',
+        b'"%s"' % (b"a" * (LABEL_CHARS_MAX + 1)),
+    ],
+)
+def test_a_label_that_is_no_legal_text_is_wrong_shape(written):
+    assert decode(FLAT, b'{"device":%s,"temp":1}' % written) == (Drop.WRONG_SHAPE, Batch())
+
+
+def test_the_record_comes_before_the_envelope():
+    records = b'[{"device":"r","time":1760000000,"temp":1},{"time":null,"device":"","temp":2}]'
+    payload = b'{"device":"e","time":1,"list":%s}' % records
+    _, batch = decode(stream("temp", records="list"), payload)
+    assert (batch.entities, batch.times_s) == ([("r",), ("e",)], [TIME_S, 1.0])
+
+
+def test_a_signal_named_time_is_a_signal():
+    _, batch = decode(stream("time"), b'{"device":"a","time":12.5}')
+    assert (batch.times_s, batch.value) == ([ARRIVAL_S], [12.5])
+
+
+def test_a_unit_that_is_given_is_used():
+    _, batch = decode(stream("temp", time="at", time_unit="ms"), b'{"device":"a","temp":1,"at":5000}')
+    assert batch.times_s == [5.0]
+
+
+@pytest.mark.parametrize("around", [b"\xef\xbb\xbf%s", b"%s\0", b" %s\r\n"])
+def test_a_byte_order_mark_and_a_closing_nul_are_forgiven(around):
+    assert decode(FLAT, around % b'{"device":"a","temp":1}')[0] is None
+
+
+def test_half_an_emoji_where_nobody_looks_costs_nothing():
+    drop, batch = decode(FLAT, b'{"device":"a","temp":1,"hum":NaN,"descr":"uplink \\ud83d"}')
+    assert (drop, batch.value, batch.dropped) == (None, [1.0], {Drop.NOT_FINITE: 1})
+
+
+@pytest.mark.parametrize(
+    ("payload", "drop"),
+    [
+        (b"", Drop.PAYLOAD_EMPTY), (b" \n", Drop.PAYLOAD_EMPTY), (b"\0\0", Drop.PAYLOAD_EMPTY),
+        (b"\xef\xbb\xbf", Drop.PAYLOAD_EMPTY),
+        (b"\xff\xfe{\0}\0", Drop.NOT_UTF8), (b'{"device":"\xe9","temp":1}', Drop.NOT_UTF8),
+        (b'{"device":"\xed\xa0\x80","temp":1}', Drop.NOT_UTF8), (b"\x1f\x8b\x08\0", Drop.NOT_UTF8),
+        (b"{", Drop.NOT_JSON), (b"{'temp':1}", Drop.NOT_JSON), (b'{"temp":1,}', Drop.NOT_JSON),
+        (b'{"temp":1}{"temp":2}', Drop.NOT_JSON), (b"temp=1", Drop.NOT_JSON), (b"\0{}", Drop.NOT_JSON),
+        (b'{"temp":01}', Drop.NOT_JSON), (b'"a\nb"', Drop.NOT_JSON),
+        (b"[" * 10_000 + b"]" * 10_000, Drop.NESTED_TOO_DEEP), (b"[" * 10_000, Drop.NESTED_TOO_DEEP),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, Drop.NESTED_TOO_DEEP),
+        (b"12.5", Drop.WRONG_SHAPE), (b'"temp"', Drop.WRONG_SHAPE), (b"null", Drop.WRONG_SHAPE),
+        (b"[1,2]", Drop.WRONG_SHAPE), (b"[[]]", Drop.WRONG_SHAPE),
+        (b"NaN", Drop.WRONG_SHAPE), (b"1" * 10_000_000, Drop.WRONG_SHAPE),
+        (b"[" + b",".join([b'{"device":"a","temp":1}'] * (RECORDS_MAX + 1)) + b"]", Drop.WRONG_SHAPE),
+        (b"{}", Drop.NO_SIGNAL), (b"[]", Drop.NO_SIGNAL), (b'{"device":"a"}', Drop.NO_SIGNAL),
+        (b'{"x":"%s"}' % (b"x" * 10_000_000), Drop.NO_SIGNAL),
+        (b'{"device":"a","temp":null}', Drop.NO_SIGNAL),
+        (b'{"temp":1}', Drop.ENTITY_MISSING), (b'{"device":null,"temp":1}', Drop.ENTITY_MISSING),
+        (b'{"device":"","temp":1}', Drop.ENTITY_MISSING),
+        (b'{"device":"a","temp":1,"time":"soon"}', Drop.TIME_UNREADABLE),
+        (b'{"device":"a","temp":1,"timestamp":0}', Drop.TIME_UNREADABLE),
+        (b'{"device":"a","temp":1,"timestamp":""}', Drop.TIME_UNREADABLE),
+        (b'{"device":"a","temp":1,"timestamp":{"s":1}}', Drop.TIME_UNREADABLE),
+    ],
+    ids=shortened,
+)  # fmt: skip
+def test_a_bad_message_is_dropped_as_a_whole_with_its_reason(payload, drop):
+    assert decode(FLAT, payload) == (drop, Batch())
+
+
+@pytest.mark.parametrize("payload", [b"{}", b'{"data":[]}', b'{"data":{"ports":{}}}', b"[]", b"5"])
+def test_records_that_are_not_where_the_layout_says_are_wrong_shape(payload):
+    assert decode(PORTS, payload) == (Drop.WRONG_SHAPE, Batch())
+
+
+def test_in_an_array_a_bad_record_is_counted_and_the_others_go_on():
+    payload = (
+        b'[{"temp":1},{"device":"b","temp":2},{"device":"c","temp":"x"},{"device":"d","temp":3,"time":-1},7]'
+    )
+    drop, batch = decode(FLAT, payload)
+    assert drop is None
+    assert (batch.entities, batch.value) == ([("b",)], [2.0])
+    assert batch.dropped == {
+        Drop.ENTITY_MISSING: 1,
+        Drop.NOT_A_NUMBER: 1,
+        Drop.NO_SIGNAL: 1,
+        Drop.TIME_UNREADABLE: 1,
+        Drop.WRONG_SHAPE: 1,
+    }
+
+
+def test_as_many_records_as_the_limit_are_taken():
+    payload = b"[" + b",".join([b'{"device":"a","temp":1}'] * RECORDS_MAX) + b"]"
+    drop, batch = decode(FLAT, payload)
+    assert (drop, len(batch.entities)) == (None, RECORDS_MAX)

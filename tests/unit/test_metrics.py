@@ -1,0 +1,141 @@
+"""What a scrape says about a snapshot."""
+
+import os
+import platform
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from detector import __version__
+from detector.edge import metrics
+from detector.stream.nouns import Drop, State
+from tests.support import snapshots
+from tests.support.programs import program
+
+GOLDEN = Path(__file__).parents[1] / "data" / "metrics" / "golden.txt"
+
+
+def exported(snapshot):
+    """Return the registry that exports a snapshot, after one observation of each duration."""
+    registry = CollectorRegistry()
+    durations = metrics.register(registry, lambda: snapshot)
+    durations.tick.observe(0.25)
+    durations.inference.observe(0.125)
+    durations.score_latency.observe(12)
+    return registry
+
+
+def samples(snapshot, name):
+    """Return the values of a family by their labels as sorted pairs."""
+    return {
+        tuple(sorted(sample.labels.items())): sample.value
+        for family in exported(snapshot).collect()
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def exposition(snapshot):
+    """Return the text without what differs between machines: the process and the versions."""
+    text = generate_latest(exported(snapshot)).decode()
+    text = text.replace(f'"{__version__}"', '"VERSION"').replace(f'"{platform.python_version()}"', '"PYTHON"')
+    return "".join(
+        line for line in text.splitlines(keepends=True) if not re.match(r"(# \w+ )?process_", line)
+    )
+
+
+def test_the_exposition_is_the_golden_file():
+    """After a wanted change: UPDATE_GOLDEN=1 pytest, then read the difference."""
+    text = exposition(snapshots.snapshot())
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+def test_promtool_has_nothing_to_say_but_about_a_name_that_is_a_contract():
+    result = subprocess.run(
+        [program("promtool"), "check", "metrics"],
+        input=GOLDEN.read_text(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    # counter_resets: it counts the resets of counters, so the word is a noun here and not the type.
+    contract = "detector_counter_resets_total metric name should not include type 'counter'"
+    assert set((result.stdout + result.stderr).split("\n")) - {""} == {contract}
+
+
+def test_the_library_reads_the_openmetrics_back():
+    text = generate_openmetrics(exported(snapshots.snapshot())).decode()
+    assert "detector_anomaly_score" in {family.name for family in text_string_to_metric_families(text)}
+
+
+def test_an_unknown_score_has_no_series():
+    scores = samples(snapshots.snapshot(), "detector_anomaly_score")
+    assert sorted(scores.values()) == [0.25, 3.5]
+
+
+def test_the_series_of_a_vanished_entity_vanish():
+    gone = snapshots.snapshot(streams=(snapshots.stream(entities=(("leaf2", "Eth1/1"),)),))
+    assert "leaf1" in exposition(snapshots.snapshot())
+    assert "leaf1" not in exposition(gone)
+
+
+def test_only_an_open_episode_has_an_onset():
+    onsets = samples(snapshots.snapshot(), "detector_anomaly_onset_timestamp_seconds")
+    assert list(onsets.values()) == [snapshots.NOW_S - 90]
+
+
+def test_an_unseen_signal_has_no_observed_series():
+    observed = samples(snapshots.snapshot(), "detector_signal_observed")
+    assert [dict(labels)["signal"] for labels in observed] == ["ifHCInOctets", "ifInErrors"]
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0099, 0), (0.0101, 1)])
+def test_a_contribution_below_one_percent_has_no_series(share, count):
+    stream = snapshots.interfaces()
+    episode = replace(stream.episodes[0], contribution=np.array([share, 0, 0], np.float32))
+    snapshot = snapshots.snapshot(streams=(replace(stream, episodes=(episode,)),))
+    assert len(samples(snapshot, "detector_signal_contribution_ratio")) == count
+
+
+def test_every_reason_of_a_drop_is_exported_as_0_from_the_start():
+    start = snapshots.snapshot(messages_dropped={}, streams=(snapshots.stream(),))
+    messages = samples(start, "detector_messages_dropped_total")
+    dropped = samples(start, "detector_samples_dropped_total")
+    reasons = [dict(labels)["reason"] for labels in (*messages, *dropped)]
+    assert sorted(reasons) == sorted(Drop)
+    assert {*messages.values(), *dropped.values()} == {0}
+
+
+def test_every_state_of_an_entity_is_exported_for_every_stream():
+    states = [dict(labels)["state"] for labels in samples(snapshots.snapshot(), "detector_entities")]
+    assert states == [*State, *State]
+
+
+def test_a_stream_without_a_bundle_has_no_bundle_info():
+    streams = [dict(labels)["stream"] for labels in samples(snapshots.snapshot(), "detector_bundle_info")]
+    assert streams == ["interfaces"]
+
+
+def test_before_the_first_snapshot_the_program_and_its_durations_are_exported():
+    names = {family.name for family in exported(None).collect() if family.name.startswith("detector_")}
+    assert names == {
+        "detector_build",
+        "detector_tick_duration_seconds",
+        "detector_inference_duration_seconds",
+        "detector_score_latency_seconds",
+    }
+
+
+def test_a_second_registration_is_refused():
+    registry = exported(None)
+    with pytest.raises(ValueError, match="Duplicated"):
+        metrics.register(registry, lambda: None)
