@@ -30,12 +30,12 @@ from detector.edge.mqtt import Subscriber
 from detector.edge.recording import Recorder
 from detector.edge.snapshot import BundleSnapshot, MqttSnapshot, Snapshot, StreamSnapshot, stream_snapshot
 from detector.logs import say
-from detector.model import bundle
-from detector.model.bundle import Bundle, BundleError
-from detector.settings import Settings, SettingsError, StreamSettings, password
-from detector.stream.decode.topic import Template
+from detector.model import bundle, runtime
+from detector.model.bundle import Bundle
+from detector.settings import Settings, SettingsError, password
 from detector.stream.nouns import Bools, Floats, Reconstruct
 from detector.stream.pipeline import Judge, Outcome, Pipeline, StreamPipeline
+from detector.stream_settings import StreamSettings
 
 LOG = logging.getLogger("detector.daemon")
 
@@ -60,8 +60,8 @@ class Daemon:
         if not settings.streams:
             raise SettingsError("streams: none is defined")
         self._settings = settings
-        self._bundles = [None if recording else open_bundle(stream) for stream in settings.streams]
-        filters = list(dict.fromkeys(subscription(stream) for stream in settings.streams))
+        self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
+        filters = list(dict.fromkeys(stream.subscription for stream in settings.streams))
         self._subscriber = Subscriber(settings.mqtt, password(settings.mqtt), filters)
         self._recording = recording
         self._recorders: dict[str, Recorder] = {}
@@ -116,7 +116,7 @@ class Daemon:
         streams = []
         for stream, loaded in zip(self._settings.streams, self._bundles, strict=True):
             definition = stream.definition()
-            judge = None if loaded is None else self._timed(load_judge(loaded))
+            judge = None if loaded is None else self._timed(runtime.load_judge(loaded))
             streams.append(StreamPipeline(definition, judge))
             if self._recording:
                 record = self._settings.record
@@ -124,7 +124,7 @@ class Daemon:
                     record.directory, definition, record.rows_max, record.flush_s
                 )
             version = loaded.version if loaded else "none"
-            say(LOG, "stream", name=stream.name, filter=subscription(stream), bundle=version)
+            say(LOG, "stream", name=stream.name, filter=stream.subscription, bundle=version)
         self._pipeline = Pipeline(streams)
 
     def _timed(self, judge: Judge) -> Judge:
@@ -180,22 +180,26 @@ class Daemon:
                 LOG,
                 "anomaly",
                 logging.WARNING,
-                stream=definition.name,
-                **labels,
-                onset_s=onset.time_s,
-                score=float(stream.decider.score[onset.row]),
-                why=leading_signals(stream, onset.row),
+                **labels
+                | {
+                    "stream": definition.name,
+                    "onset_s": onset.time_s,
+                    "score": float(stream.decider.score[onset.row]),
+                    "why": leading_signals(stream, onset.row),
+                },
             )
         for closure in outcome.closures:
             labels = dict(zip(definition.entity, closure.entity, strict=True))
             say(
                 LOG,
                 "anomaly over",
-                stream=definition.name,
-                **labels,
-                onset_s=closure.onset_s,
-                lasted_s=closure.time_s - closure.onset_s,
-                score_max=closure.score_max,
+                **labels
+                | {
+                    "stream": definition.name,
+                    "onset_s": closure.onset_s,
+                    "lasted_s": closure.time_s - closure.onset_s,
+                    "score_max": closure.score_max,
+                },
             )
 
     def _take_snapshot(self) -> None:
@@ -223,39 +227,8 @@ class Daemon:
             systemd.notify(WATCHDOG="1", STATUS=status)
 
 
-def open_bundle(stream: StreamSettings) -> Bundle | None:
-    """Return the champion of a stream's bundle, checked against its definition; None where none is named.
-
-    Raises:
-        BundleError: It is missing, altered, or was trained on something else.
-    """
-    if stream.bundle is None:
-        return None
-    try:
-        loaded = bundle.load(stream.bundle)
-    except BundleError as error:
-        raise BundleError(f"streams.{stream.name}.bundle: {error}") from None
-    if different := bundle.differences(loaded, stream.definition()):
-        lines = "\n  ".join(different)
-        raise BundleError(
-            f"streams.{stream.name}.bundle: {stream.bundle} was trained on another stream\n  {lines}"
-        )
-    return loaded
-
-
-def load_judge(loaded: Bundle) -> Judge:
-    """Load a bundle's network and run it once in every batch shape. Takes seconds."""
-    from detector.model import runtime  # noqa: PLC0415 -- only a scoring process needs TensorFlow
-
-    stream = loaded.manifest["stream"]
-    reconstruct = runtime.runner(runtime.load_network(loaded.network_path))
-    runtime.warm_up(reconstruct, stream["window_steps"], len(stream["signals"]))
-    return Judge(reconstruct, loaded.calibration)
-
-
-def subscription(stream: StreamSettings) -> str:
-    """Return the topic filter of a stream."""
-    return Template(stream.topic).filter
+def _open_bundle(stream: StreamSettings) -> Bundle | None:
+    return None if stream.bundle is None else bundle.load_for(stream.definition(), stream.bundle)
 
 
 def leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:

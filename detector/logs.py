@@ -1,11 +1,15 @@
-"""How the program talks: one event a line, as `key=value` pairs or as JSON."""
+"""How the program talks: one event a line, as `key=value` pairs or as JSON.
+
+Log lines carry text from the network, so whatever could break a line or forge one is escaped.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
+import numbers
 import sys
 import time
-from typing import Any
 
 import orjson
 
@@ -29,21 +33,25 @@ class _Text(logging.Formatter):
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname.lower()} {_quoted(record.getMessage())}"
         facts = [f"{key}={_quoted(value)}" for key, value in _facts(record).items()]
-        text = " ".join([head, *facts])
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        lines = [" ".join([head, *facts])]
+        if record.exc_info:
+            # Indented, so that a message inside of it cannot pass for a line of its own.
+            lines += [f"  {_printable(line)}" for line in self.formatException(record.exc_info).splitlines()]
+        return "\n".join(lines)
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        head = {
             "time_s": round(record.created, 3),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **_facts(record),
+            "event": _plain(record.getMessage()),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+            head["exception"] = _plain(self.formatException(record.exc_info))
+        facts = {key: _plain(value) for key, value in _facts(record).items()}
+        # The head once more, for an entity may have a label of the same name.
+        return orjson.dumps(head | facts | head).decode()
 
 
 def _facts(record: logging.LogRecord) -> dict[str, object]:
@@ -52,8 +60,26 @@ def _facts(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _quoted(value: object) -> str:
-    """Escape what would break a line or a pair; log lines carry text from the network."""
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     if text.isprintable() and text and not any(char in text for char in ' "=\\'):
         return text
-    return orjson.dumps(text.encode("utf-8", "replace").decode()).decode()
+    return orjson.dumps(_encodable(text)).decode()
+
+
+def _plain(value: object) -> object:
+    """Return what JSON can say of a value: null for NaN, numbers of numpy as numbers, the rest as text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Integral) and abs(int(value)) < 1 << 63:
+        return int(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        return float(value) if math.isfinite(value) else None
+    return _encodable(str(value))
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _printable(line: str) -> str:
+    return line if line.isprintable() else line.encode("unicode_escape").decode()

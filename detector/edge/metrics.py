@@ -19,20 +19,7 @@ from prometheus_client.registry import Collector
 
 from detector import __version__
 from detector.edge.snapshot import MqttSnapshot, Snapshot, StreamSnapshot
-from detector.stream.nouns import Drop, Entity, State
-
-SAMPLE_REASONS = (
-    Drop.NOT_A_NUMBER,
-    Drop.NOT_FINITE,
-    Drop.TIME_FUTURE,
-    Drop.TIME_OLD,
-    Drop.LATE,
-    Drop.DUPLICATE,
-    Drop.ENTITIES_MAX,
-)
-"""What refuses one sample; the rest of its message goes on."""
-MESSAGE_REASONS = tuple(reason for reason in Drop if reason not in SAMPLE_REASONS)
-"""What refuses a whole message."""
+from detector.stream.nouns import MESSAGE_REASONS, SAMPLE_REASONS, Drop, Entity, State
 
 CONTRIBUTION_MIN = 0.01  # a share below one percent explains nothing and would only cost series
 

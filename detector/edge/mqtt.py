@@ -5,7 +5,7 @@ until the connection ends, waits, and connects again; nothing that a broker or a
 All that it does with a message is to refuse it or to put it into the inbox.
 
 paho's own thread is not used. An exception in a callback kills it silently while `is_connected()` goes
-on to say True, a malformed packet does the same, and its reconnect delay has no jitter.
+on to say True, before 2.2 a malformed packet does the same, and its reconnect delay has no jitter.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ class Subscriber:
         except OSError as error:
             LOG.warning("unreachable %s reason=%r", self._where(), str(error))
         except Exception:
-            # paho raises struct.error and others on malformed packets. The stream of bytes is lost then,
-            # the connection with it, but not the thread.
+            # Such as UnicodeError, for a host that is no name, and struct.error from paho before 2.2, for a
+            # malformed packet. It costs the connection, and not the thread.
             LOG.exception("connection failed %s", self._where())
         finally:
             self._connected = self._subscribed = False

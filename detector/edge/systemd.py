@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Final
+
+SEND_S: Final = 1.0
+"""How long a manager that reads nothing may hold up the daemon."""
 
 
 def notify(**facts: str) -> None:
@@ -16,10 +20,12 @@ def notify(**facts: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    text = "\n".join(f"{key}={value}" for key, value in facts.items())
+    # A line is a fact, so a line break in a status would be the begin of another one.
+    text = "\n".join(f"{key}={' '.join(value.splitlines())}" for key, value in facts.items())
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
-            manager.sendto(text.encode(), address)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.settimeout(SEND_S)
+            manager.sendto(text.encode("utf-8", "replace"), address)
     except OSError:
         return
 
@@ -30,4 +36,4 @@ def watchdog_s() -> float | None:
     meant_for = os.environ.get("WATCHDOG_PID", str(os.getpid()))
     if not patience_us.isdecimal() or meant_for != str(os.getpid()):
         return None
-    return int(patience_us) / 2e6
+    return int(patience_us) / 2e6 or None

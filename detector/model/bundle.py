@@ -16,17 +16,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from detector import __version__
+from detector.model import calibration as arrays
+from detector.model.manifest import check
 from detector.stream.nouns import Definition, Signal
 from detector.stream.score import Calibration
 
@@ -34,6 +35,9 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 CHAMPION = "champion"
 MANIFEST_BYTES_MAX = 16 << 20
+"""A hundred thousand entities with long names are some 5 MB."""
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
+"""What a manifest may list: a file beside it, nothing that leads out of the directory."""
 
 
 class BundleError(Exception):
@@ -77,14 +81,18 @@ def save(
 
     Returns:
         The version's directory.
+
+    Raises:
+        BundleError: The calibration is not one: a number in it is not finite, or a shape does not fit.
     """
     directory.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=directory))
     try:
         network.save(draft / "network.keras")
-        _save_calibration(draft / "calibration.npz", calibration)
+        _save_calibration(draft, calibration)
         files = {file.name: _sha256(file) for file in sorted(draft.iterdir())}
         manifest = {
+            **facts,
             "format": FORMAT,
             "detector_version": __version__,
             "trained_s": round(time.time(), 3),
@@ -92,7 +100,6 @@ def save(
             "entity": list(definition.entity),
             "entities": [list(entity) for entity in calibration.entities],
             "files": files,
-            **facts,
         }
         text = json.dumps(manifest, indent=1, allow_nan=False)
         (draft / MANIFEST).write_text(text, "utf-8")
@@ -124,17 +131,33 @@ def load(directory: Path) -> Bundle:
     Raises:
         BundleError: It is missing, altered, of another format, or not what its manifest says.
     """
-    path = directory if (directory / MANIFEST).is_file() else directory / CHAMPION
-    path = path.resolve()
+    path = _version_path(directory)
     manifest = _manifest(path)
     for name, expected in manifest["files"].items():
-        if Path(name).name != name:
+        if not FILE_NAME.match(name):
             raise BundleError(f"{path}: the manifest names a file outside: {name!r}")
         if not (path / name).is_file():
             raise BundleError(f"{path}: {name} is missing")
         if _sha256(path / name) != expected:
             raise BundleError(f"{path}: {name} was altered: its sha256 is not the manifest's")
     return Bundle(path, manifest, _load_calibration(path, manifest))
+
+
+def load_for(definition: Definition, directory: Path) -> Bundle:
+    """Return the champion that scores a stream, checked against its definition.
+
+    Raises:
+        BundleError: It is missing, altered, or was trained on something else.
+    """
+    key = f"streams.{definition.name}.bundle"
+    try:
+        loaded = load(directory)
+    except BundleError as error:
+        raise BundleError(f"{key}: {error}") from None
+    if different := differences(loaded, definition):
+        lines = "\n  ".join(different)
+        raise BundleError(f"{key}: {directory} was trained on another stream\n  {lines}")
+    return loaded
 
 
 def differences(bundle: Bundle, definition: Definition) -> list[str]:
@@ -194,55 +217,56 @@ def trained_on(definition: Definition) -> dict[str, Any]:
     }
 
 
+def _version_path(directory: Path) -> Path:
+    try:
+        here = (directory / MANIFEST).is_file()
+        return (directory if here else directory / CHAMPION).resolve(strict=True)
+    except FileNotFoundError:
+        raise BundleError(f"{directory}: no bundle: neither {MANIFEST} nor {CHAMPION} is in it") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        raise BundleError(f"{directory}: {error}") from None
+
+
 def _manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     try:
         if file.stat().st_size > MANIFEST_BYTES_MAX:
             raise BundleError(f"{file}: larger than {MANIFEST_BYTES_MAX} bytes")
-        manifest = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        manifest: Any = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise BundleError(f"{file}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{file}: {error}") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(manifest, dict):
+        raise BundleError(f"{file}: not an object")
+    found = manifest.get("format")
+    if found != FORMAT:
         raise BundleError(f"{file}: format {found!r}, this program reads {FORMAT}")
-    required = {"stream", "entity", "entities", "files", "trained_s", "architecture"}
-    if missing := sorted(required - manifest.keys()):
-        raise BundleError(f"{file}: without {', '.join(missing)}")
+    if problems := check(manifest):
+        raise BundleError(f"{file}: {'; '.join(problems)}")
     if not {"network.keras", "calibration.npz"} <= manifest["files"].keys():
         raise BundleError(f"{file}: network.keras or calibration.npz is not listed")
     return manifest
 
 
-def _arrays() -> list[str]:
-    return [field.name for field in fields(Calibration) if field.name != "entities"]
-
-
-def _save_calibration(file: Path, calibration: Calibration) -> None:
-    arrays: dict[str, Any] = {name: np.asarray(getattr(calibration, name)) for name in _arrays()}
-    np.savez(file, allow_pickle=False, **arrays)
+def _save_calibration(draft: Path, calibration: Calibration) -> None:
+    try:
+        arrays.write(draft / "calibration.npz", calibration)
+    except ValueError as error:
+        raise BundleError(f"calibration: {error}") from None
 
 
 def _load_calibration(path: Path, manifest: Mapping[str, Any]) -> Calibration:
     entities = tuple(tuple(entity) for entity in manifest["entities"])
-    width = len(manifest["stream"]["signals"])
     try:
-        with np.load(path / "calibration.npz", allow_pickle=False) as data:
-            arrays = {name: data[name] for name in _arrays()}
-    except (OSError, ValueError, KeyError) as error:
+        return arrays.read(path / "calibration.npz", entities, len(manifest["stream"]["signals"]))
+    except ValueError as error:
         raise BundleError(f"{path}/calibration.npz: {error}") from None
-    for name, array in arrays.items():
-        if name == "pool_edge":
-            shape: tuple[int, ...] = ()
-        elif name == "edge":
-            shape = (len(entities),)
-        else:
-            shape = (width,) if name.startswith("pool_") else (len(entities), width)
-        if array.shape != shape or not np.isfinite(array).all():
-            raise BundleError(f"{path}/calibration.npz: {name} is not {shape} finite numbers")
-    pool_edge = float(arrays.pop("pool_edge"))
-    return Calibration(entities=entities, pool_edge=pool_edge, **arrays)
 
 
 def _sha256(file: Path) -> str:
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+    try:
+        with file.open("rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{file}: {error.strerror}") from None

@@ -12,11 +12,25 @@ from typing import Any
 
 import numpy as np
 
+from detector.model.bundle import Bundle, BundleError
 from detector.stream.nouns import Bools, Floats, Reconstruct
+from detector.stream.pipeline import Judge
 
 BATCH_MAX = 1024
 """Windows a call; throughput is flat beyond (258 k windows/s at 1,024 on two cores)."""
 BATCH_MIN = 16
+
+
+def load_judge(bundle: Bundle) -> Judge:
+    """Load a bundle's network and run it once in every batch shape. Takes seconds.
+
+    Raises:
+        BundleError: Keras refuses the network.
+    """
+    stream = bundle.manifest["stream"]
+    reconstruct = runner(load_network(bundle.network_path))
+    warm_up(reconstruct, stream["window_steps"], len(stream["signals"]))
+    return Judge(reconstruct, bundle.calibration)
 
 
 def runner(network: Any) -> Reconstruct:
@@ -42,10 +56,17 @@ def runner(network: Any) -> Reconstruct:
 
 
 def load_network(path: Path) -> Any:
-    """Return the network in a `.keras` file; one with code in it is refused by Keras's safe mode."""
+    """Return the network in a `.keras` file.
+
+    Raises:
+        BundleError: It is no network, or holds code, which Keras's safe mode refuses.
+    """
     import keras  # noqa: PLC0415 -- costs seconds and 500 MB
 
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{path}: {error}") from None
 
 
 def warm_up(reconstruct: Reconstruct, window_steps: int, signals: int) -> None:

@@ -128,8 +128,9 @@ def _times(
 
 def _refreshed(scenario: Scenario, times_s: Doubles, entity: str, happens: tuple[Incident, ...]) -> Doubles:
     """Return when the counters in each sample were taken: now, or for stale ones at an earlier sample."""
-    fresh = generator(scenario.seed, "stale", entity).random(len(times_s)) >= STALE_SHARE
-    fresh[0] = True
+    stale = generator(scenario.seed, "stale", entity).random(len(times_s)) < STALE_SHARE
+    # A device that exports about as often as it refreshes is never two refreshes behind.
+    fresh = ~stale | np.r_[True, stale[:-1]]
     refreshed_s = times_s[np.maximum.accumulate(np.where(fresh, np.arange(len(times_s)), 0))]
     for incident in happens:
         if incident.event == "counter_reset":

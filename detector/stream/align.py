@@ -26,6 +26,10 @@ from detector.stream.nouns import Definition, Doubles, Ints, Samples, Steps
 ON_GRID = 1e-6
 """A time this share of a step behind a grid time is on it: float64 seconds resolve no better at 10 ms."""
 
+VALUE_MAX = 1e30
+"""Values are clipped to this. It is beyond any telemetry, and far enough from the end of float32 for sums,
+differences and scaling downstream never to overflow."""
+
 
 class Align:
     """Aligns the samples of one stream."""
@@ -34,7 +38,7 @@ class Align:
         self._definition = definition
         self._width = len(definition.signals)
         self._is_counter = np.array([signal.kind == "counter" for signal in definition.signals])
-        self._aggregate = [signal.aggregate for signal in definition.signals]
+        self._aggregate = np.array([signal.aggregate for signal in definition.signals])
         self._waiting: list[Samples] = []
         self._next: int | None = None
         self.newest_s = np.empty(0)  # (rows,): the newest time of each entity
@@ -73,19 +77,22 @@ class Align:
                 samples = samples.take(~late)
         if len(samples.row):
             self._count_reordered(samples)
-            self._waiting.append(samples)
+            self._waiting.append(samples._replace(value=np.clip(samples.value, -VALUE_MAX, VALUE_MAX)))
 
     def closable(self, now_s: float) -> bool:
         """Say whether `close` would close a step."""
-        return bool(self._waiting) if self._next is None else self._next <= self._last_open_for(now_s)
+        if self._next is not None:
+            return self._next <= self._last_due(now_s)
+        first_s = min((float(part.time_s.min(initial=np.inf)) for part in self._waiting), default=np.inf)
+        return first_s < np.inf and int(self._step_of(np.array(first_s))) <= self._last_due(now_s)
 
     def close(self, now_s: float) -> Iterator[Steps]:
         """Close every step whose time, and the lateness after it, have passed at `now_s`."""
-        last = self._last_open_for(now_s)
+        if not self.closable(now_s):
+            return
+        last = self._last_due(now_s)
         samples, steps = self._due(last)
         if self._next is None:
-            if not len(steps):
-                return
             self._next = int(steps[0])
         edges = np.flatnonzero(np.r_[True, steps[1:] != steps[:-1]])[: len(steps)]
         ends = np.r_[edges[1:], len(steps)][: len(edges)]
@@ -94,7 +101,7 @@ class Align:
             yield self._closed(samples.take(slice(start, end)))
         yield from self._empty_until(last + 1)
 
-    def _last_open_for(self, now_s: float) -> int:
+    def _last_due(self, now_s: float) -> int:
         definition = self._definition
         return int(np.floor((now_s - definition.lateness_s) / definition.step_s + ON_GRID))
 
@@ -147,7 +154,7 @@ class Align:
         value[position[counter][heads], part.signal[heads]] = self._counters.rates(
             cell, part.time_s, part.value
         )
-        return Steps(step, rows, np.clip(value, -_GREATEST, _GREATEST).astype(np.float32), ~np.isnan(value))
+        return Steps(step, rows, np.clip(value, -VALUE_MAX, VALUE_MAX).astype(np.float32), ~np.isnan(value))
 
     def _reduce_gauges(self, value: Doubles, position: Ints, samples: Samples, chosen: np.ndarray) -> None:
         if not len(samples.row):
@@ -163,9 +170,9 @@ class Align:
             "sum": np.add.reduceat(samples.value, heads),
         }
         reduced["mean"] = reduced["sum"] / counts
-        for index, aggregate in enumerate(self._aggregate):
-            mine = signal == index
-            value[place[mine], index] = reduced[aggregate][mine]
+        for aggregate, values in reduced.items():
+            mine = self._aggregate[signal] == aggregate
+            value[place[mine], signal[mine]] = values[mine]
 
     def _count_reordered(self, samples: Samples) -> None:
         order = np.argsort(samples.row, kind="stable")
@@ -177,5 +184,4 @@ class Align:
         np.maximum.at(self.newest_s, row, time_s)
 
 
-_GREATEST = float(np.finfo(np.float32).max)
 _NOTHING = Samples(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0))

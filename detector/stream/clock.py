@@ -66,7 +66,9 @@ class Clock:
                 self._highest_s = max(self._highest_s, one_s)
                 self._refused_s.clear()
             elif self._jumped(one_s):
-                went_back |= one_s < self._highest_s
+                if one_s < self._highest_s:
+                    went_back = True
+                    believed[:index] = False  # they belong to the time that is left
                 self._highest_s = now_s[index] = one_s
                 believed[index] = True
                 self._refused_s.clear()

@@ -13,6 +13,8 @@ samples of a counter one of these is true, tested in this order:
              still for `refresh_s` or longer has the rate 0. A naive difference alternates between
              0 and double instead (11 % of the samples of a 4.5 s export).
 
+A counter moves once it has grown twice within `MOVING_REFRESHES` refreshes, and until it stands still.
+
 A reset is a gap, never a spike, and never poisons what comes after it.
 """
 
@@ -24,8 +26,8 @@ import numpy as np
 
 from detector.stream.nouns import Bools, Definition, Doubles, Ints
 
-MOVING = 2
-"""Growths in a row that make a counter one that moves; a rare error or two does not."""
+MOVING_REFRESHES = 2.0
+"""Refreshes within which two growths make a counter one that moves; a rare error now and then does not."""
 WRAP_RATE_FACTOR = 4.0
 """A wrap is believed up to this multiple of the highest recent rate: traffic may burst, but a reboot
 at a random value implies a rate far above it."""
@@ -37,7 +39,8 @@ class Counters:
     """The state of every counter: `(rows, signals)` arrays, reached by flat index `row * signals + signal`.
 
     `value` was last seen at `at_s`; `base_s` is the time up to which growth has been counted (older than
-    `at_s` while a growth is pending); `growths` in a row, up to 255; `rate_high` is the highest recent rate.
+    `at_s` while a growth is pending); `grown_s` is the time of its newest growth, `moving` whether it moves,
+    `rate_high` the highest recent rate.
     """
 
     def __init__(self, definition: Definition) -> None:
@@ -47,7 +50,6 @@ class Counters:
         self._wrap = np.array([2.0**signal.bits for signal in signals])
         self._rate_max = np.array([signal.rate_max for signal in signals])
         self._width = len(signals)
-        self._rows = 0
         self.resets_total = 0
         self._allocate(0)
 
@@ -55,17 +57,15 @@ class Counters:
         self._value = np.full(cells, np.nan)
         self._base_s = np.full(cells, np.nan)
         self._rate_high = np.zeros(cells)
-        self._growths = np.zeros(cells, np.uint8)
+        self._grown_s = np.full(cells, -np.inf)
+        self._moving = np.zeros(cells, bool)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
-        old, count = (self._value, self._base_s, self._rate_high, self._growths), self._rows * self._width
+        old = {name: array for name, array in vars(self).items() if name in _STATE}
         self._allocate(rows * self._width)
-        for new, previous in zip(
-            (self._value, self._base_s, self._rate_high, self._growths), old, strict=True
-        ):
-            new[:count] = previous[:count]
-        self._rows = rows
+        for name, array in old.items():
+            getattr(self, name)[: len(array)] = array
 
     def forget(self, rows: Ints) -> None:
         """Forget the entities in `rows`."""
@@ -73,7 +73,8 @@ class Counters:
         self._value[cells] = np.nan
         self._base_s[cells] = np.nan
         self._rate_high[cells] = 0.0
-        self._growths[cells] = 0
+        self._grown_s[cells] = -np.inf
+        self._moving[cells] = False
 
     def rates(self, cell: Ints, time_s: Doubles, value: Doubles) -> Doubles:
         """Return the rate of each group of samples, NaN where they say none.
@@ -97,8 +98,9 @@ class Counters:
             counted, grown, took_s = self._advance(cell[sample], time_s[sample], value[sample])
             growth[group[counted]] += grown[counted]
             span_s[group[counted]] += took_s[counted]
-        with np.errstate(invalid="ignore"):
-            return np.where(span_s > 0, growth / span_s, np.nan)
+        rate = np.full(len(starts), np.nan)
+        np.divide(growth, span_s, out=rate, where=span_s > 0)
+        return rate
 
     def _advance(self, cell: Ints, time_s: Doubles, value: Doubles) -> Sequence[np.ndarray]:
         """Take one sample of each cell; return whether it counts, its growth and its duration."""
@@ -113,14 +115,21 @@ class Counters:
             growth = np.where(wrapped, wrapped_growth, growth)
             rate = growth / took_s
         reset = ~first & ((growth < 0) | (rate > self._rate_max[signal]))
-        pending = ~first & (growth == 0) & (self._growths[cell] >= MOVING) & (took_s < self._refresh_s)
+        pending = ~first & (growth == 0) & self._moving[cell] & (took_s < self._refresh_s)
         counted: Bools = ~first & ~reset & ~pending
         self._value[cell] = value
         self._base_s[cell] = np.where(pending, self._base_s[cell], time_s)
-        growths = self._growths[cell]
-        more = np.where(counted & (growth > 0), np.minimum(growths, 254) + 1, 0)
-        self._growths[cell] = np.where(pending, growths, more)
+        self._note_growth(cell, time_s, counted & (growth > 0), pending)
         rate_high = self._rate_high[cell] * RATE_HIGH_DECAY
         self._rate_high[cell] = np.maximum(rate_high, np.where(counted, rate, 0.0))
         self.resets_total += int(reset.sum())
         return counted, growth, took_s
+
+    def _note_growth(self, cell: Ints, time_s: Doubles, grown: Bools, pending: Bools) -> None:
+        """Find which counters move."""
+        again = time_s - self._grown_s[cell] <= MOVING_REFRESHES * self._refresh_s
+        self._moving[cell] = np.where(grown, again, self._moving[cell] & pending)
+        self._grown_s[cell] = np.where(grown, time_s, self._grown_s[cell])
+
+
+_STATE = ("_value", "_base_s", "_rate_high", "_grown_s", "_moving")

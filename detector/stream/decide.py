@@ -8,7 +8,7 @@ Every entity is in one state of `nouns.State`, and besides, an episode is open o
 
 The onset is the time of the first of the scores above 1 that opened it. A step without a score (nothing
 seen in it, too much of the window imputed) changes nothing: unknown is neither normal nor anomalous.
-Silence is a state of its own: it begins when nothing was seen for longer than `silence_s`, and a score is
+Silence is a state of its own: it begins when no sample came for longer than `silence_s`, and a score is
 absent while it lasts.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.stream.nouns import Closure, Definition, Entity, Ints, Onset, Scores
+from detector.stream.nouns import Closure, Definition, Doubles, Entity, Ints, Onset, Scores
 
 
 class Decider:
@@ -31,7 +31,7 @@ class Decider:
         self.active = np.zeros(rows, bool)
         self.onset_s = np.full(rows, np.nan)
         self.silent = np.zeros(rows, bool)
-        self.spoken_s = np.full(rows, np.nan)  # time of the newest step in which anything was seen
+        self.spoken_s = np.full(rows, np.nan)  # time of the newest step that has a sample of it
         self._score_max = np.zeros(rows, np.float32)
         self._above_s = np.full((rows, self._definition.open_window_steps), np.nan)  # newest last
         self._calm_steps = np.zeros(rows, np.int64)
@@ -43,12 +43,15 @@ class Decider:
         for name, array in old.items():
             getattr(self, name)[: len(array)] = array
 
-    def forget(self, rows: Ints) -> None:
-        """Forget the entities in `rows`."""
+    def forget(self, rows: Ints, entities: list[Entity | None]) -> list[Closure]:
+        """Forget the entities in `rows`; their episodes end with the last that was heard of them."""
+        closing = rows[self.active[rows]]
+        closures = self._close(closing, self.spoken_s[closing], entities)
         for array in (self.score, self.onset_s, self.spoken_s, self._above_s):
             array[rows] = np.nan
         for array in (self.active, self.silent, self._score_max, self._calm_steps):
             array[rows] = 0
+        return closures
 
     def hear(self, rows: Ints, time_s: float) -> None:
         """Note that the entities in `rows` spoke in the step of `time_s`."""
@@ -73,12 +76,17 @@ class Decider:
             self._open(int(row[index]), float(np.nanmin(above[index])), float(score[index]), entities)
             for index in np.flatnonzero(opening)
         ]
-        return onsets, self._close(row[closing], time_s, entities)
+        return onsets, self._close(row[closing], np.full(closing.sum(), time_s), entities)
 
     def fall_silent(self, time_s: float, entities: list[Entity | None]) -> list[Closure]:
-        """Find who has been silent for too long at `time_s`; their episodes end, their scores go."""
-        quiet = np.flatnonzero(~self.silent & (time_s - self.spoken_s > self._definition.silence_s))
-        closures = self._close(quiet[self.active[quiet]], time_s, entities)
+        """Find who has been silent for too long at `time_s`; their scores go.
+
+        Their episodes end with the `silence_s` after the last word, whenever that is noticed.
+        """
+        silence_s = self._definition.silence_s
+        quiet = np.flatnonzero(~self.silent & (time_s - self.spoken_s > silence_s))
+        closing = quiet[self.active[quiet]]
+        closures = self._close(closing, self.spoken_s[closing] + silence_s, entities)
         self.silent[quiet] = True
         self.score[quiet] = np.nan
         self._above_s[quiet] = np.nan
@@ -90,12 +98,10 @@ class Decider:
         self._score_max[row] = score
         return Onset(row, entities[row] or (), onset_s)
 
-    def _close(self, rows: Ints, time_s: float, entities: list[Entity | None]) -> list[Closure]:
+    def _close(self, rows: Ints, time_s: Doubles, entities: list[Entity | None]) -> list[Closure]:
         closures = [
-            Closure(
-                int(row), entities[row] or (), float(self.onset_s[row]), time_s, float(self._score_max[row])
-            )
-            for row in rows
+            Closure(row, entities[row] or (), float(self.onset_s[row]), at_s, float(self._score_max[row]))
+            for row, at_s in zip(rows.tolist(), time_s.tolist(), strict=True)
         ]
         self.active[rows] = False
         self.onset_s[rows] = np.nan

@@ -25,6 +25,11 @@ Ints = NDArray[np.signedinteger[Any]]
 Bools = NDArray[np.bool_]
 
 
+REFRESH_STEPS = 1.5
+"""Steps after which a counter that stands still has the rate 0: the second repeated value in a row, where a
+device exports once a step. The first one is a value that it had not refreshed yet."""
+
+
 class Drop(StrEnum):
     """Why a message or a sample was refused. Each value is the `reason` label of a counter."""
 
@@ -50,6 +55,20 @@ class Drop(StrEnum):
     LATE = "late"  # its step has been closed
     DUPLICATE = "duplicate"  # same entity, signal and time as another one of its step
     ENTITIES_MAX = "entities_max"  # a new entity, and the stream's rows are all taken
+
+
+SAMPLE_REASONS = (
+    Drop.NOT_A_NUMBER,
+    Drop.NOT_FINITE,
+    Drop.TIME_FUTURE,
+    Drop.TIME_OLD,
+    Drop.LATE,
+    Drop.DUPLICATE,
+    Drop.ENTITIES_MAX,
+)
+"""What refuses one sample; the rest of its message goes on."""
+MESSAGE_REASONS = tuple(reason for reason in Drop if reason not in SAMPLE_REASONS)
+"""What refuses a whole message."""
 
 
 class Message(NamedTuple):

@@ -88,6 +88,7 @@ class StreamPipeline:
         self.decider = Decider(definition)
         self._scorer = Scorer(definition, judge.calibration) if judge else None
         self._reconstruct = judge.reconstruct if judge else None
+        self._forgotten: list[Closure] = []  # episodes of entities that were forgotten, to be told
         self.why: dict[int, Scores] = {}
         self.samples_total = 0
         self.samples_dropped: Counter[Drop] = Counter()
@@ -154,7 +155,7 @@ class StreamPipeline:
         return self.align.closable(now_s)
 
     def tick(self, now_s: float) -> Iterator[Outcome]:
-        """Close the steps that are due at the stream's `now_s`, and judge them."""
+        """Close the steps that are due at the stream's `now_s`, and judge them; consume it to the end."""
         closed: list[_Closed] = []
         waiting = 0
         for steps in self.align.close(now_s):
@@ -181,17 +182,17 @@ class StreamPipeline:
         expected = self._expect(closed)
         for part in closed:
             step_s = part.steps.step * self.definition.step_s
-            self.decider.hear(part.steps.row[part.steps.seen.any(axis=1)], step_s)
-            if part.windows is None or part.scaled is None or self._scorer is None:
-                closures = self.decider.fall_silent(step_s, self.roster.entities)
-                yield Outcome(step_s, part.steps, closures=closures)
-                continue
-            scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
-            self.windows_scored_total += len(scores.row)
-            onsets, closures = self.decider.judge(scores, self.roster.entities)
+            self.decider.hear(part.steps.row, step_s)
+            scores, onsets, closures = None, list[Onset](), self._forgotten
+            self._forgotten = []
+            if part.windows is not None and part.scaled is not None and self._scorer is not None:
+                scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
+                onsets, ended = self.decider.judge(scores, self.roster.entities)
+                closures += ended
             closures += self.decider.fall_silent(step_s, self.roster.entities)
+            self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
-            self._explain(scores, closures)
+            self._explain(scores)
             yield Outcome(step_s, part.steps, scores, onsets, closures)
 
     def _expect(self, closed: list[_Closed]) -> Iterator[Floats]:
@@ -206,10 +207,11 @@ class StreamPipeline:
         ends = np.cumsum([len(part.windows.row) for part in asked if part.windows is not None])
         return iter(np.split(expected, ends[:-1]))
 
-    def _explain(self, scores: Scores, closures: Sequence[Closure]) -> None:
+    def _explain(self, scores: Scores | None) -> None:
         """Keep the newest scored step of each open episode."""
-        for closure in closures:
-            self.why.pop(closure.row, None)
+        self.why = {row: why for row, why in self.why.items() if self.decider.active[row]}
+        if scores is None:
+            return
         for index in np.flatnonzero(self.decider.active[scores.row]):
             self.why[int(scores.row[index])] = scores.take(slice(index, index + 1))
 
@@ -220,8 +222,9 @@ class StreamPipeline:
 
     def forget(self, rows: Ints) -> None:
         """Forget entities; their rows are free for others."""
-        for part in (self.align, self.ring, self.decider):
-            part.forget(rows)
+        self._forgotten += self.decider.forget(rows, self.roster.entities)
+        self.align.forget(rows)
+        self.ring.forget(rows)
         self.roster.forget(rows)
         for row in rows.tolist():
             self.why.pop(row, None)
@@ -235,7 +238,8 @@ class StreamPipeline:
         """Return the state of every row, None where nobody lives."""
         full, enough = self.ring.states()
         taken = self.roster.taken()
-        names = np.full(len(taken), State.SPARSE, object)
+        names = np.empty(len(taken), object)
+        names[:] = State.SPARSE
         names[enough] = State.READY if self._scorer else State.UNSCORED
         names[~full] = State.WARMING
         names[self.decider.silent] = State.SILENT

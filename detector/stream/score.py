@@ -9,7 +9,8 @@ to robust deviations of the entity's own signals, and clipped to `CLIP`:
 
 `error_scale` is what errors of this entity and signal usually are, `edge` the raw score that normal data
 reaches no more often than the operator accepts; both come from the held-out part of the training data.
-`|e_i| ** POWER` over their sum is the contribution of a signal, so that contributions add up to 1. POWER
+`|e_i| ** POWER` over their sum is the contribution of a signal, so that contributions add up to 1 (where
+there is no error at all, each is 0). POWER
 lies between the mean (2), which loses one wild signal among forty, and the maximum (infinity), which loses
 many signals that are each a little off.
 
@@ -31,6 +32,8 @@ POWER = 2.0
 PRIOR_STEPS = 30.0
 """How many steps of an entity's own data weigh as much as the pool."""
 TINY = 1e-6
+CALIBRATED_MAX = 4096
+"""New entities calibrated at once: the medians take ten times the memory of the windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +56,22 @@ class Calibration:
 
 
 def robust_scaling(value: Floats, seen: Bools) -> tuple[Floats, Floats]:
-    """Return the center and the deviation of each signal of one entity, NaN where it was never seen.
+    """Return the center and the deviation of each signal of an entity, NaN where it was never seen.
 
     The center is the median; the deviation is the median absolute deviation, or, for a signal that mostly
     stands still, the mean one, bounded by three times the former where there is one.
 
     Args:
-        value: `(steps, signals)`.
+        value: `(steps, signals)`, or `(entities, steps, signals)`.
         seen: Same shape.
     """
     cells = np.where(seen, value.astype(np.float64), np.nan)
-    never = ~seen.any(axis=0)
-    cells[0, never] = 0.0
-    center = np.nanmedian(cells, axis=0)
-    distance = np.abs(cells - center)
-    median_deviation = 1.4826 * np.nanmedian(distance, axis=0)
-    mean_deviation = 1.2533 * np.nanmean(distance, axis=0)
+    never = ~seen.any(axis=-2)
+    cells[..., 0, :][never] = 0.0
+    center = np.nanmedian(cells, axis=-2)
+    distance = np.abs(cells - center[..., None, :])
+    median_deviation = 1.4826 * np.nanmedian(distance, axis=-2)
+    mean_deviation = 1.2533 * np.nanmean(distance, axis=-2)
     bound = np.where(median_deviation > 0, 3.0 * median_deviation, np.inf)
     deviation = np.maximum(median_deviation, np.minimum(mean_deviation, bound))
     center[never] = np.nan
@@ -82,8 +85,8 @@ def blend_scaling(
     """Return the scaling of an entity: its own, with the pool as the prior.
 
     Args:
-        own: What `robust_scaling` says of it, `(signals,)` each.
-        seen_steps: How many steps of each signal that stands on.
+        own: What `robust_scaling` says of it, `(signals,)` each, or `(entities, signals)`.
+        seen_steps: How many steps of each signal that stands on, same shape.
         pool: Center and deviation of the pool.
         floor: The least deviation of each signal.
     """
@@ -105,7 +108,11 @@ def scale_floor(definition: Definition, pool_center: Floats) -> Floats:
 
 
 def scaled(value: Floats, seen: Bools, center: Floats, scale: Floats) -> Floats:
-    """Scale windows `(windows, steps, signals)` by `(windows, signals)`; 0 where nothing was ever seen."""
+    """Scale windows `(windows, steps, signals)` by `(windows, signals)`.
+
+    A signal is 0, its center, until it is first seen in the window: what was carried on into a window
+    tells no more than that, and what was never seen nothing.
+    """
     with np.errstate(over="ignore"):
         result = (value - center[:, None]) / scale[:, None]
     np.clip(result, -CLIP, CLIP, out=result)
@@ -172,16 +179,18 @@ class Scorer:
 
     def scaled(self, windows: Windows) -> Floats:
         """Return the windows as the network sees them, `(windows, steps, signals)`."""
-        for index in np.flatnonzero(~self._calibrated[windows.row]):
-            self._calibrate(int(windows.row[index]), windows.value[index], windows.seen[index])
         row = windows.row
+        new = np.flatnonzero(~self._calibrated[row])
+        for start in range(0, len(new), CALIBRATED_MAX):
+            part = new[start : start + CALIBRATED_MAX]
+            self._calibrate(row[part], windows.value[part], windows.seen[part])
         return scaled(windows.value, windows.seen, self._center[row], self._scale[row])
 
-    def _calibrate(self, row: int, value: Floats, seen: Bools) -> None:
+    def _calibrate(self, row: Ints, value: Floats, seen: Bools) -> None:
         pool = self._calibration
         own = robust_scaling(value, seen)
         self._center[row], self._scale[row] = blend_scaling(
-            own, seen.sum(axis=0), (pool.pool_center, pool.pool_scale), self._floor
+            own, seen.sum(axis=1), (pool.pool_center, pool.pool_scale), self._floor
         )
         self._error_scale[row], self._edge[row] = pool.pool_error_scale, pool.pool_edge
         self._calibrated[row] = True
@@ -196,7 +205,7 @@ class Scorer:
             step=windows.step,
             row=row,
             score=raw_scores(error, seen) / self._edge[row],
-            contribution=share / np.maximum(total, np.float32(TINY)),
+            contribution=np.divide(share, total, out=np.zeros_like(share), where=total > 0),
             direction=np.where(newest < expected, np.int8(-1), np.int8(1)),
             observed=np.where(seen, windows.value[:, -1], np.float32(np.nan)),
             expected=expected * self._scale[row] + self._center[row],

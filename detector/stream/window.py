@@ -22,7 +22,7 @@ class Ring:
     def __init__(self, definition: Definition) -> None:
         self._steps = definition.window_steps
         self._signals = len(definition.signals)
-        self._seen_share_min = 1.0 - definition.imputed_share_max
+        self._imputed_share_max = definition.imputed_share_max
         self._head = 0  # the oldest step, overwritten next
         self._allocate(0)
 
@@ -67,7 +67,7 @@ class Ring:
     def states(self) -> tuple[Bools, Bools]:
         """Return for every row whether its first window is full, and whether enough of it was seen."""
         return self._age_steps >= self._steps, enough_seen(
-            self._seen_count, self._steps, self._seen_share_min
+            self._seen_count, self._steps, self._imputed_share_max
         )
 
     def windows(self, step: int, row: Ints) -> Windows:
@@ -80,11 +80,12 @@ class Ring:
         return np.asarray(self._seen[:, self._head - 1].any(axis=1))
 
 
-def enough_seen(seen_count: Ints, window_steps: int, seen_share_min: float) -> Bools:
+def enough_seen(seen_count: Ints, window_steps: int, imputed_share_max: float) -> Bools:
     """Return which windows may be scored, by the cells seen of each signal `(windows, signals)`."""
     reported = (seen_count > 0).sum(axis=1)
-    share = seen_count.sum(axis=1) / np.maximum(reported * window_steps, 1)
-    return np.asarray((reported > 0) & (share >= seen_share_min))
+    cells = reported * window_steps
+    imputed_share = (cells - seen_count.sum(axis=1)) / np.maximum(cells, 1)
+    return np.asarray((reported > 0) & (imputed_share <= imputed_share_max))
 
 
 def timeline_windows(value: Floats, seen: Bools, window_steps: int) -> tuple[Floats, Bools]:

@@ -23,6 +23,8 @@ from detector.stream.nouns import Bools, Definition, Doubles, Entity, Ints, Samp
 SUFFIXES = (".parquet", ".csv")
 CHUNK_RECORDS = 65_536
 METADATA_KEY = b"detector"
+TIME_MAX_S = 7_258_118_400.0
+"""The year 2200: a greater number is milliseconds or finer."""
 
 
 class DatasetError(Exception):
@@ -99,7 +101,7 @@ def read(paths: Sequence[Path], labels: Sequence[str] = ()) -> Dataset:
         table = pa.concat_tables(
             [table.replace_schema_metadata(None) for table in tables], promote_options="permissive"
         )
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise DatasetError(f"the files do not fit together: {error}") from None
     return _dataset(table, labels, rates=rates.pop(), sha256=_sha256(files))
 
@@ -107,7 +109,9 @@ def read(paths: Sequence[Path], labels: Sequence[str] = ()) -> Dataset:
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         found = [
-            file for file in path.rglob("*") if file.suffix in SUFFIXES and not file.name.startswith(".")
+            file
+            for file in path.rglob("*")
+            if file.suffix in SUFFIXES and not file.name.startswith(".") and file.is_file()
         ]
         return [file for file in found if "time" in _column_names(file)]
     if not path.is_file():
@@ -119,21 +123,24 @@ def _files(path: Path) -> list[Path]:
 
 def _column_names(file: Path) -> list[str]:
     if file.suffix == ".csv":
-        with file.open(encoding="utf-8", errors="replace") as lines:
+        with file.open(encoding="utf-8-sig", errors="replace") as lines:
             return [name.strip().strip('"') for name in lines.readline().split(",")]
     try:
         return list(pq.read_schema(file).names)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{file}: {error}") from None
 
 
 def _table(file: Path) -> pa.Table:
     try:
         table = pq.read_table(file) if file.suffix == ".parquet" else pyarrow.csv.read_csv(file)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{file}: {error}") from None
-    if "time" not in table.column_names:
-        raise DatasetError(f"{file}: no column `time`")
+    names = table.column_names
+    if "time" not in names:
+        raise DatasetError(f"{file}: no column `time`; columns: {', '.join(names)}")
+    if len(set(names)) < len(names):
+        raise DatasetError(f"{file}: a column stands twice in {', '.join(names)}")
     return table
 
 
@@ -145,38 +152,42 @@ def _dataset(table: pa.Table, labels: Sequence[str], *, rates: bool, sha256: str
     time_s = _times(table["time"])
     kept = np.isfinite(time_s)
     order = np.flatnonzero(kept)[np.argsort(time_s[kept], kind="stable")]
-    texts = [name for name in table.column_names if _is_text(table[name].type)]
+    texts = [name for name in table.column_names if name != "train" and _is_text(table[name].type)]
     for label in labels:
         if label not in table.column_names:
             raise DatasetError(f"no entity column `{label}`; columns: {', '.join(table.column_names)}")
     labels = tuple(labels) or tuple(texts)
     entities, entity = _entities(table, labels)
     column = {
-        name: _doubles(table[name])[order]
+        name: _doubles(table[name], name)[order]
         for name in table.column_names
         if name not in {"time", "train", *labels, *texts} and not pa.types.is_null(table[name].type)
     }
     train = np.ones(len(time_s), bool)
     if "train" in table.column_names:
-        train = np.asarray(pc.fill_null(table["train"].cast(pa.bool_()), False))
+        train = _doubles(table["train"], "train") > 0
     return Dataset(labels, entities, entity[order], time_s[order], column, train[order], rates, sha256)
 
 
 def _times(column: pa.ChunkedArray) -> Doubles:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        micros = column.cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(pa.int64())
-        return np.asarray(_doubles(micros) / 1e6)
+        micros = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).cast(pa.int64())
+        return np.asarray(_doubles(micros, "time") / 1e6)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DatasetError(f"column `time` is {kind}, not seconds or a timestamp")
-    return _doubles(column)
+    time_s = _doubles(column, "time")
+    if (time_s > TIME_MAX_S).any():
+        raise DatasetError("column `time` is not in seconds: it goes beyond the year 2200; divide it")
+    return time_s
 
 
-def _doubles(column: pa.ChunkedArray) -> Doubles:
+def _doubles(column: pa.ChunkedArray, name: str) -> Doubles:
     try:
-        numbers = column.cast(pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DatasetError(f"a signal is {column.type}: {error}") from None
+        # Unsafe, because a 64-bit counter has more digits than a double; they are the least of it.
+        numbers = column.cast(pa.float64(), safe=False)
+    except pa.ArrowException as error:
+        raise DatasetError(f"column `{name}` is {column.type}, not numbers: {error}") from None
     return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 

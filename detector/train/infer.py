@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.stream.nouns import Definition, Doubles, Ints, Signal
+from detector.stream.nouns import REFRESH_STEPS, Definition, Doubles, Ints, Signal
 from detector.train.dataset import Dataset, DatasetError
 
 WINDOW_STEPS = 32
@@ -30,7 +30,7 @@ def infer(dataset: Dataset, name: str) -> Definition:
         step_s=step_s,
         window_steps=WINDOW_STEPS,
         lateness_s=step_s,
-        refresh_s=step_s,
+        refresh_s=REFRESH_STEPS * step_s,
         silence_s=max(6 * step_s, 60.0),
         expire_s=86400.0,
     )
@@ -72,7 +72,7 @@ def as_toml(definition: Definition) -> str:
         f'topic = "{definition.topic or "telemetry/{device}/" + definition.name}"',
         f'format = "{definition.format}"',
         f"entity = [{entity}]",
-        f"step_s = {definition.step_s:g}",
+        f"step_s = {definition.step_s!r}",
         f"window_steps = {definition.window_steps}",
         "[streams.signals]",
     ]

@@ -33,8 +33,8 @@ class Timeline:
         seen_count = np.cumsum(self.seen, axis=1, dtype=np.int32)
         seen_count[:, window_steps:] -= seen_count[:, :-window_steps].copy()
         flat = seen_count.reshape(-1, seen_count.shape[2])
-        share_min = 1.0 - self.definition.imputed_share_max
-        enough = enough_seen(flat, window_steps, share_min).reshape(self.seen.shape[:2])
+        share_max = self.definition.imputed_share_max
+        enough = enough_seen(flat, window_steps, share_max).reshape(self.seen.shape[:2])
         position = np.arange(len(self.step))
         full = position >= self.born[:, None] + window_steps - 1
         at, entity = np.nonzero((full & enough & np.any(self.seen, axis=2)).T)

@@ -71,8 +71,8 @@ def scripted_broker(after_subscribe, suback=b"\x00"):
 
 
 @contextmanager
-def subscribed_to(port, filters=("#",)):
-    subscriber = Subscriber(MqttSettings(host="127.0.0.1", port=port, reconnect_max_s=1), None, filters)
+def subscribed_to(port, filters=("#",), host="127.0.0.1"):
+    subscriber = Subscriber(MqttSettings(host=host, port=port, reconnect_max_s=1), None, filters)
     subscriber.start()
     try:
         yield subscriber
@@ -103,6 +103,12 @@ def test_broken_bytes_cost_the_connection_and_never_the_thread(broken):
         assert subscriber.take(1, 30.0)[0].payload == b"ahead"
         assert subscriber.take(1, 30.0)[0].payload == b"behind"
         assert subscriber.snapshot().reconnects_total == 1
+        assert subscriber.snapshot().thread_alive
+
+
+def test_a_host_that_is_no_name_is_reported_and_never_costs_the_thread(caplog):
+    with subscribed_to(1883, host="no..name") as subscriber:
+        wait_until(lambda: caplog.text.count("connection failed host=no..name") >= 2)
         assert subscriber.snapshot().thread_alive
 
 

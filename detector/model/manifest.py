@@ -1,0 +1,60 @@
+"""What a manifest has to say; no checksum covers it, so it is checked before anybody relies on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class _Signal(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    kind: Literal["gauge", "counter"]
+    bits: Literal[32, 64]
+    aggregate: Literal["last", "mean", "max", "sum"]
+
+
+class _Stream(_Part):
+    name: Name
+    step_s: float = Field(gt=0)
+    window_steps: int = Field(gt=0)
+    refresh_s: float = Field(ge=0)
+    signals: list[_Signal] = Field(min_length=1)
+
+
+class _Manifest(_Part):
+    stream: _Stream
+    entity: list[Name] = Field(min_length=1)
+    entities: list[list[str]]
+    files: dict[str, str]
+    trained_s: float
+    architecture: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(len(entity) != len(self.entity) for entity in self.entities):
+            raise ValueError("entities: one has not a value for each label")
+        names = [signal.name for signal in self.stream.signals]
+        if len(set(names)) < len(names):
+            raise ValueError("stream.signals: a name stands twice")
+        return self
+
+
+def check(manifest: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a manifest, the key first; further entries are its own matter."""
+    try:
+        _Manifest.model_validate(manifest)
+    except ValidationError as error:
+        return [
+            ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"])))
+            for problem in error.errors(include_url=False)
+        ]
+    return []

@@ -1,0 +1,165 @@
+"""What an operator says of a stream: the `[[streams]]` of the settings file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from detector.stream.decode import FORMATS, decoder
+from detector.stream.decode.topic import Template
+from detector.stream.nouns import REFRESH_STEPS, Definition, Layout, Signal
+
+LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+"""What Prometheus accepts as a label name; entity labels become Prometheus labels as they are."""
+LABELS_RESERVED = frozenset({"stream", "signal", "state", "level", "reason", "le", "instance", "job"})
+COLUMNS_RESERVED = frozenset({"time", "train", "score", "anomalous"})
+"""What recordings and scores call their own columns, beside a column an entity label or signal."""
+
+Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
+
+
+class Part(BaseModel):
+    """A table of the settings: unknown keys are refused, and so are NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SignalSettings(Part):
+    """One column of a stream."""
+
+    kind: Literal["gauge", "counter"] = "gauge"
+    bits: Literal[32, 64] = 64
+    aggregate: Literal["last", "mean", "max", "sum"] = "last"
+    direction: Literal["both", "above", "below"] = "both"
+    field: str = ""
+    rate_max: float | None = Field(None, gt=0)
+
+    def signal(self, name: str) -> Signal:
+        """Return the core's noun."""
+        rate_max = float("inf") if self.rate_max is None else self.rate_max
+        return Signal(
+            name, self.kind, self.bits, self.aggregate, self.direction, self.field or name, rate_max
+        )
+
+
+class JsonSettings(Part):
+    """Where a JSON payload keeps what is not a signal."""
+
+    records: str = ""
+    time: str = ""
+    time_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
+    labels: dict[str, str] = {}
+
+
+class StreamSettings(Part):
+    """One kind of telemetry: what it looks like, and how it is judged."""
+
+    name: str = Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,62}$")
+    topic: str = Field(min_length=1)
+    format: str = "json"
+    clock: Literal["wall", "data"] = "wall"
+    entity: list[str] = Field(min_length=1, max_length=8)
+    step_s: float = Field(10.0, ge=0.1, le=86400)
+    window_steps: int = Field(60, ge=4, le=4096)
+    bundle: Path | None = None
+    signals: dict[str, SignalSettings] = Field(min_length=1, max_length=512)
+    payload: JsonSettings = JsonSettings()
+    lateness_s: float | None = Field(None, ge=0, le=86400)
+    age_max_s: Seconds = 3600.0
+    future_max_s: Seconds = 60.0
+    refresh_s: float | None = Field(None, ge=0, le=86400)
+    entities_max: int = Field(10_000, ge=1, le=1_000_000)
+    imputed_share_max: float = Field(0.5, ge=0, lt=1)
+    silence_s: Seconds | None = None
+    expire_s: Seconds = 86400.0
+    open_steps: int = Field(2, ge=1, le=64)
+    open_window_steps: int = Field(3, ge=1, le=64)
+    close_below: float = Field(0.8, gt=0, le=1)
+    close_steps: int = Field(3, ge=1, le=64)
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value not in FORMATS:
+            raise ValueError(f"unknown format {value!r}; known: {', '.join(sorted(FORMATS))}")
+        return value
+
+    @field_validator("entity")
+    @classmethod
+    def _legal_labels(cls, value: list[str]) -> list[str]:
+        for label in value:
+            if not LABEL.match(label) or label.startswith("__"):
+                raise ValueError(f"{label!r} is not a legal Prometheus label name")
+            if label in LABELS_RESERVED | COLUMNS_RESERVED:
+                raise ValueError(
+                    f"{label!r} is taken: {', '.join(sorted(LABELS_RESERVED | COLUMNS_RESERVED))}"
+                )
+        if len(set(value)) < len(value):
+            raise ValueError("a label stands twice")
+        return value
+
+    @field_validator("topic")
+    @classmethod
+    def _legal_topic(cls, value: str) -> str:
+        Template(value)
+        return value
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        for name in self.signals:
+            if not name or not name.isprintable():
+                raise ValueError(f"signals: {name!r} is not a name")
+            if name in COLUMNS_RESERVED or name in self.entity:
+                raise ValueError(f"signals: {name!r} is the name of another column")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.open_steps > self.open_window_steps:
+            raise ValueError("open_steps is more than open_window_steps")
+        if self.silence_s is not None and self.silence_s >= self.expire_s:
+            raise ValueError("silence_s is not less than expire_s")
+        definition = self.definition()
+        if definition.silence_s < self.step_s:
+            raise ValueError("silence_s or expire_s is less than step_s: every entity would be silent")
+        decoder(definition)
+        return self
+
+    @property
+    def subscription(self) -> str:
+        """The MQTT topic filter to subscribe to."""
+        return Template(self.topic).filter
+
+    def definition(self) -> Definition:
+        """Return the core's noun, with the defaults that depend on `step_s` filled in."""
+        return Definition(
+            name=self.name,
+            entity=tuple(self.entity),
+            signals=tuple(signal.signal(name) for name, signal in self.signals.items()),
+            step_s=self.step_s,
+            window_steps=self.window_steps,
+            topic=self.topic,
+            format=self.format,
+            layout=Layout(
+                self.payload.records,
+                self.payload.time,
+                self.payload.time_unit,
+                tuple(self.payload.labels.items()),
+            ),
+            clock=self.clock,
+            lateness_s=self.step_s if self.lateness_s is None else self.lateness_s,
+            age_max_s=self.age_max_s,
+            future_max_s=self.future_max_s,
+            refresh_s=REFRESH_STEPS * self.step_s if self.refresh_s is None else self.refresh_s,
+            entities_max=self.entities_max,
+            imputed_share_max=self.imputed_share_max,
+            silence_s=self.silence_s or min(max(6 * self.step_s, 60.0), self.expire_s),
+            expire_s=self.expire_s,
+            open_steps=self.open_steps,
+            open_window_steps=self.open_window_steps,
+            close_below=self.close_below,
+            close_steps=self.close_steps,
+        )

@@ -1,0 +1,339 @@
+"""The command line: verbs, exit codes, and what they cost to start."""
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "config/detector.toml"
+VERBS = ("run", "record", "train", "score", "replay", "simulate", "check", "demo", "health")
+OK, FAILED, USAGE, WRONG_CONFIG = 0, 1, 2, 78
+
+SLOW = {"tensorflow", "keras", "pyarrow", "paho", "prometheus_client", "rich", "scipy", "pandas", "amqtt"}
+"""What a verb that needs no network, broker or dataset must not import."""
+
+FILTERS = "telegraf/+/interfaces, sensors/+/state"
+STREAMS = """
+[mqtt]
+payload_bytes_max = 4096
+
+[[streams]]
+name = "interfaces"
+topic = "telegraf/{device}/interfaces"
+format = "telegraf-json"
+entity = ["device", "interface"]
+[streams.signals]
+octets = { kind = "counter" }
+load = {}
+
+[[streams]]
+name = "sensors"
+topic = "sensors/{device}/state"
+format = "json"
+entity = ["device"]
+[streams.payload]
+time = "at"
+[streams.signals]
+temperature = {}
+"""
+
+
+def detector(*arguments, stdin=b"", cwd=None, **variables):
+    clean = {name: value for name, value in os.environ.items() if not name.upper().startswith("DETECTOR_")}
+    return subprocess.run(
+        [sys.executable, "-m", "detector.cli", *arguments],
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        env=clean | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | variables,
+        timeout=120,
+        check=False,
+    )
+
+
+def talk(done):
+    return done.stderr.decode()
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / "detector.toml"
+    file.write_text(STREAMS, "utf-8")
+    return str(file)
+
+
+# Exit codes
+
+
+def test_a_good_file_is_ok():
+    done = detector("check", "--config", str(REFERENCE))
+    assert (done.returncode, talk(done)) == (OK, "")
+    assert done.stdout.decode().splitlines() == [
+        "stream interfaces: telegraf/+/interfaces (telegraf-json), no bundle: recorded, not scored",
+        "stream devices: telegraf/+/devices (telegraf-json), no bundle: recorded, not scored",
+        "settings ok",
+    ]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_explains_itself(verb):
+    done = detector(verb, "--help")
+    assert done.returncode == OK
+    assert done.stdout.decode().startswith(f"usage: detector {verb}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ([], "required: VERB"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["check", "stray"], "unrecognized arguments: stray"),
+        (["check", "--conf", "x"], "unrecognized arguments: --conf x"),
+        (["check", "--mqtt.host"], "--mqtt.host needs a value"),
+        (["check", "--mqtt.host", "--config"], "--mqtt.host needs a value"),
+        (["check", "--message", "topic"], "--message: expected 2 arguments"),
+        (["demo", "--mqtt.host", "broker"], "no flag of this verb: --mqtt.host"),
+        (["train", "data.csv"], "required: --out"),
+        (["train", "data.csv", "--out", "x", "--epochs", "0"], "'0' is not a positive number"),
+        (["train", "data.csv", "--out", "x", "--architecture", "y"], "invalid choice: 'y'"),
+        (["simulate"], "give --out DIRECTORY or --live"),
+        (["simulate", "--out", "x", "--live"], "give --out DIRECTORY or --live"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments, what):
+    done = detector(*arguments)
+    assert (done.returncode, done.stdout) == (USAGE, b"")
+    assert what in talk(done)
+
+
+def test_wrong_settings_exit_with_78_and_the_key(tmp_path, config):
+    for arguments, what in (
+        (["check", "--config", str(tmp_path / "none.toml")], "none.toml: No such file or directory"),
+        (["check", "--mqtt.port", "0"], "mqtt.port: Input should be greater than or equal to 1"),
+        (["check", "--mqtt.hots=x"], "mqtt.hots: unknown key"),
+        (["run", "--mqtt.port", "0"], "mqtt.port: "),
+        (["run"], "streams: none is defined"),
+        (["record"], "streams: none is defined"),
+        (["health", "--http.port", "x"], "http.port: "),
+        (["train", "x.csv", "--out", "x", "--stream", "no", "--config", config], "--stream: no"),
+    ):
+        done = detector(*arguments)
+        assert (done.returncode, done.stdout) == (WRONG_CONFIG, b""), arguments
+        assert talk(done).startswith("detector: ")
+        assert what in talk(done)
+        assert "Traceback" not in talk(done)
+
+
+def test_an_unknown_variable_exits_with_78():
+    done = detector("check", DETECTOR_MQT__HOST="x")
+    assert (done.returncode, talk(done)) == (WRONG_CONFIG, "detector: DETECTOR_MQT__HOST: unknown variable\n")
+
+
+def test_a_password_file_that_is_missing_exits_with_78(tmp_path):
+    flags = ["--mqtt.username", "u", "--mqtt.password_file", str(tmp_path / "none")]
+    done = detector("check", *flags)
+    assert done.returncode == WRONG_CONFIG
+    assert talk(done).startswith("detector: mqtt.password_file: ")
+
+
+def test_a_bundle_that_is_missing_exits_with_78(tmp_path, config):
+    text = STREAMS.replace("entity = [", 'bundle = "none"\nentity = [', 1)
+    Path(config).write_text(text, "utf-8")
+    for arguments in (["check", "--config", config], ["run", "--config", config, "--http.port", "0"]):
+        done = detector(*arguments, cwd=tmp_path)
+        assert done.returncode == WRONG_CONFIG
+        assert talk(done) == (
+            "detector: streams.interfaces.bundle: none: no bundle:"
+            " neither manifest.json nor champion is in it\n"
+        )
+    done = detector("score", "data.csv", "--bundle", "none", "--out", "x.parquet", cwd=tmp_path)
+    assert done.returncode == WRONG_CONFIG
+
+
+def test_a_failure_while_running_exits_with_1_and_one_line(tmp_path):
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    for arguments in (
+        ["train", "none.csv", "--out", "x"],
+        ["train", "bad.csv", "--out", "x"],
+        ["check", "--message", "a", "@none"],
+    ):
+        done = detector(*arguments, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (FAILED, b""), talk(done)
+        assert talk(done).startswith("detector: ")
+        assert talk(done).count("\n") == 1
+
+
+def test_a_flag_may_stand_before_the_arguments_of_a_verb(tmp_path):
+    done = detector("train", "--mqtt.port", "7", "none.csv", "--out", "x", "--stream", "s", cwd=tmp_path)
+    assert done.returncode == WRONG_CONFIG
+    assert "--stream: s" in talk(done)
+
+
+def test_the_version_is_told():
+    assert detector("--version").stdout.startswith(b"detector ")
+
+
+def test_a_secret_given_to_a_verb_that_takes_none_is_not_repeated():
+    assert "hidden" not in talk(detector("demo", "--mqtt.password=hidden"))
+
+
+# What it costs to start
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["check", "--config", str(REFERENCE)],
+        ["check", "--config", str(REFERENCE), "--message", "telegraf/r1/devices", "{}"],
+        ["health", "--http.port", "0"],
+    ],
+)
+def test_a_verb_that_needs_nothing_slow_imports_nothing_slow(arguments):
+    code = (
+        "import json, sys\n"
+        "from detector.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "finally: print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, cwd=ROOT, timeout=120, check=True
+    )
+    imported = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "detector" in imported
+    assert not imported & SLOW
+    if arguments == ["--help"]:
+        assert not imported & {"numpy", "pydantic"}
+
+
+# check --message
+
+
+def message(config, topic, payload, **more):
+    done = detector("check", "--config", config, "--message", topic, payload, **more)
+    assert talk(done) == ""
+    return done.returncode, done.stdout.decode().splitlines()
+
+
+def telegraf(**changes):
+    record = {
+        "fields": {"octets": 12, "load": 0.5, "other": "text"},
+        "name": "interfaces",
+        "tags": {"interface": "e0"},
+        "timestamp": round(time.time()),
+    }
+    return json.dumps(record | changes)
+
+
+def test_a_telegraf_message_is_shown_as_samples(config):
+    code, (head, octets, load) = message(config, "telegraf/r1/interfaces", telegraf(timestamp=None))
+    assert (code, head) == (OK, "stream interfaces: 2 samples")
+    assert octets.startswith('  {device="r1", interface="e0"} 2')
+    assert octets.endswith(" octets = 12 (counter)")
+    assert load.endswith(" load = 0.5 (gauge)")
+
+
+def test_a_json_message_is_shown_with_its_time(config):
+    payload = '{"at": "2020-01-02T03:04:05Z", "temperature": 21.5}'
+    code, (head, sample) = message(config, "sensors/s1/state", payload)
+    assert (code, head) == (OK, "stream sensors: 1 samples")
+    start = '  {device="s1"} 2020-01-02T03:04:05+00:00 temperature = 21.5 (gauge), dropped, time_old: '
+    assert sample.startswith(start)
+
+
+def test_a_time_ahead_of_the_clock_is_told(config):
+    code, lines = message(config, "sensors/s1/state", '{"at": "2100-01-01T00:00:00Z", "temperature": 1}')
+    assert code == OK
+    assert "dropped, time_future: " in lines[1]
+
+
+def test_a_refused_value_is_counted_beside_the_others(config):
+    fields = {"octets": "many", "load": 1}
+    code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields=fields))
+    assert code == OK
+    assert lines[:2] == ["stream interfaces: 1 samples", "  refused: 1 not_a_number"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "line"),
+    [
+        ("telegraf/r1/interfaces", "{", "stream interfaces: dropped, not_json"),
+        ("telegraf/r1/interfaces", "", "stream interfaces: dropped, payload_empty"),
+        ("telegraf/r1/interfaces", "[1]", "stream interfaces: dropped, wrong_shape"),
+        ("telegraf/r1/interfaces", "\udcff", "stream interfaces: dropped, not_utf8"),
+        ("telegraf/r1/interfaces", telegraf(tags={}), "stream interfaces: dropped, entity_missing"),
+        ("telegraf/r1/interfaces", telegraf(fields={"x": 1}), "stream interfaces: dropped, no_signal"),
+        ("sensors/s1/state", '{"at": {}, "temperature": 1}', "stream sensors: dropped, time_unreadable"),
+        ("sensors/s1/state", "x" * 4097, "dropped, payload_too_large: 4097 bytes"),
+        (
+            "telegraf/r1/devices",
+            "{}",
+            f"dropped, topic_unknown: no stream reads 'telegraf/r1/devices'; subscribed: {FILTERS}",
+        ),
+    ],
+)
+def test_a_refused_message_is_told_with_its_reason_and_exits_with_1(config, topic, payload, line):
+    assert message(config, topic, payload) == (FAILED, [line])
+
+
+def test_a_payload_comes_from_a_file_or_stdin(tmp_path, config):
+    (tmp_path / "payload").write_bytes(b'{"temperature": 1}')
+    for payload, stdin in ((f"@{tmp_path / 'payload'}", b""), ("-", b'{"temperature": 1}')):
+        code, lines = message(config, "sensors/s1/state", payload, stdin=stdin)
+        assert (code, lines[0]) == (OK, "stream sensors: 1 samples")
+
+
+def test_without_a_stream_no_topic_is_known():
+    done = detector("check", "--message", "a", "1")
+    assert done.returncode == FAILED
+    assert done.stdout == b"dropped, topic_unknown: no stream reads 'a'; subscribed: none\n"
+
+
+# health
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/-/healthy" and self.server.healthy else 503)
+        self.end_headers()
+        self.wfile.write(b"what it says\n")
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.mark.parametrize(("healthy", "code"), [(True, OK), (False, FAILED)])
+def test_health_says_what_the_daemon_says(healthy, code):
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.healthy = healthy
+        threading.Thread(target=server.handle_request).start()
+        done = detector("health", "--http.port", str(server.server_port))
+    assert (done.returncode, done.stdout) == (code, b"what it says\n")
+
+
+def test_health_of_nothing_is_1():
+    done = detector("health", "--http.port", "1")
+    assert (done.returncode, done.stdout) == (FAILED, b"")
+    assert talk(done).startswith("detector: no daemon answers on 127.0.0.1:1: ")
+
+
+class Babble(http.server.socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(4096)
+        self.request.sendall(b"\x20\x02\x00\x00")
+
+
+def test_health_of_another_program_is_1():
+    with http.server.socketserver.TCPServer(("127.0.0.1", 0), Babble) as server:
+        threading.Thread(target=server.handle_request).start()
+        done = detector("health", "--http.port", str(server.server_address[1]))
+    assert (done.returncode, done.stdout) == (FAILED, b"")
+    assert "Traceback" not in talk(done)

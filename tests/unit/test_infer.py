@@ -1,0 +1,105 @@
+"""What a dataset says about itself: step, kinds, bits."""
+
+import tomllib
+
+import numpy as np
+import pytest
+
+from detector.settings import StreamSettings
+from detector.train.dataset import Dataset, DatasetError
+from detector.train.infer import as_toml, infer
+from tests.support.streams import START_S
+
+
+def dataset(time_s, *, entity=None, rates=False, **columns):
+    time_s = np.array(time_s, float) + START_S
+    entity = np.zeros(len(time_s), int) if entity is None else np.array(entity)
+    return Dataset(
+        labels=("device",),
+        entities=tuple((str(index),) for index in range(entity.max(initial=-1) + 1)),
+        entity=entity,
+        time_s=time_s,
+        column={name: np.array(values, float) for name, values in columns.items()},
+        train=np.ones(len(time_s), bool),
+        rates=rates,
+        sha256="",
+    )
+
+
+def kind(values, **changed):
+    signal = infer(dataset(10.0 * np.arange(len(values)), x=values, **changed), "s").signals[0]
+    return f"{signal.kind}{signal.bits}" if signal.kind == "counter" else signal.kind
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2, 3, 3, 9], "counter64"),
+        ([1, 2, 1, 3, 9], "gauge"),
+        ([5, 5, 5, 5], "gauge"),  # it never moved; a rate of 0 says no more
+        ([-1, 0, 1, 2], "gauge"),
+        ([np.nan, 1, np.nan, 2], "counter64"),
+        ([np.nan] * 4, "gauge"),
+        ([7], "gauge"),
+        ([*range(200), *range(200)], "counter64"),  # one reset in four hundred steps
+        ([*(range(0, 1 << 32, 1 << 24)), 5, 6], "counter32"),  # it fell from the top of 32 bits
+        ([*(range(0, 1 << 33, 1 << 25)), 5, 6], "counter64"),
+    ],
+)
+def test_what_never_falls_is_a_counter(values, expected):
+    if len(values) == 1:
+        values = [*values, np.nan]
+    assert kind(values) == expected
+
+
+def test_rates_of_a_recording_are_gauges():
+    assert kind([1, 2, 3, 4], rates=True) == "gauge"
+
+
+def test_a_counter_may_start_lower_in_the_next_entity():
+    data = dataset([0, 10, 0, 10], entity=[0, 0, 1, 1], x=[100, 200, 5, 6])
+    assert infer(data, "s").signals[0].kind == "counter"
+
+
+@pytest.mark.parametrize(
+    ("time_s", "entity", "step_s"),
+    [
+        ([0, 10, 20, 30], None, 10.0),
+        ([0, 10, 20, 3000], None, 10.0),  # the median, whatever the holes
+        ([0, 0, 4.5, 4.5, 9], None, 4.5),  # repeated times say nothing
+        ([0, 9.998, 20.001], None, 10.0),  # three digits
+        ([0, 1, 60, 61, 120, 121], [0, 1, 0, 1, 0, 1], 60.0),  # each entity by itself
+    ],
+)
+def test_the_step_is_the_median_spacing_of_an_entity(time_s, entity, step_s):
+    assert infer(dataset(time_s, entity=entity, x=np.arange(len(time_s))), "s").step_s == step_s
+
+
+@pytest.mark.parametrize("time_s", [[], [0], [0, 0]])
+def test_a_step_that_cannot_be_told_is_said_so(time_s):
+    with pytest.raises(DatasetError, match="step cannot be told"):
+        infer(dataset(time_s, x=np.zeros(len(time_s))), "s")
+
+
+def test_without_a_number_there_is_nothing_to_learn():
+    with pytest.raises(DatasetError, match="no numeric column"):
+        infer(dataset([0, 10]), "s")
+
+
+def test_the_toml_is_a_stream_that_the_settings_take_and_mean_the_same():
+    data = dataset([0, 4.5, 9.0], level=[3, 1, 2], octets=[1, 2, 3])
+    inferred = infer(data, "interfaces")
+    (stream,) = tomllib.loads(as_toml(inferred))["streams"]
+    taken = StreamSettings.model_validate(stream).definition()
+    assert taken.signals == inferred.signals
+    for name in (
+        "name",
+        "entity",
+        "step_s",
+        "window_steps",
+        "lateness_s",
+        "refresh_s",
+        "silence_s",
+        "expire_s",
+    ):
+        assert getattr(taken, name) == getattr(inferred, name), name

@@ -1,0 +1,211 @@
+"""All stages in their order: one stream from records to verdicts, and messages to streams."""
+
+import numpy as np
+import pytest
+
+from detector.stream.nouns import Drop, Message, Signal, State
+from detector.stream.pipeline import Pipeline, StreamPipeline
+from tests.support.streams import (
+    COUNTER,
+    GAUGE,
+    START_S,
+    batch,
+    definition,
+    feed,
+    judge,
+    onsets_and_closures,
+)
+
+
+def told(device, steps, value=0.0):
+    """Return one record a step of a device, at the times of the steps."""
+    return [(device, 10.0 * step, {0: value}) for step in steps]
+
+
+def run(stream, records):
+    """Feed records one by one; return all outcomes."""
+    return [outcome for record in records for outcome in feed(stream, record)]
+
+
+def test_a_new_entity_is_scored_with_its_first_full_window_and_not_before():
+    stream = StreamPipeline(definition(), judge())
+    outcomes = run(stream, told("r", range(1, 7)))
+    scored = [round((outcome.time_s - START_S) / 10) for outcome in outcomes if outcome.scores is not None]
+    assert scored == [4, 5, 6]
+    assert stream.windows_scored_total == 3
+
+
+def test_an_episode_opens_explains_itself_and_closes():
+    """Steps 1 to 4 and 8 to 12 are normal, 5 to 7 are five times the edge."""
+    stream = StreamPipeline(definition(), judge(entities=[("r",)]))
+    values = [0, 0, 0, 0, 5, 5, 5, 0, 0, 0, 0, 0]
+    records = [("r", 10.0 * step, {0: value}) for step, value in enumerate(values, 1)]
+    began, ended = onsets_and_closures(run(stream, records[:7]))
+    assert (began, ended) == ([50.0], [])
+    assert stream.why[0].observed.tolist() == [[5.0]]
+    assert onsets_and_closures(run(stream, records[7:])) == ([], [100.0])
+    assert stream.why == {}
+    assert stream.episodes_total == 1
+
+
+def test_silence_ends_an_episode_with_what_explained_it_though_nobody_is_scored_then():
+    stream = StreamPipeline(definition(silence_s=30.0), judge(entities=[("r",)]))
+    run(stream, told("r", range(1, 5)) + told("r", range(5, 8), 5.0))
+    assert stream.why
+    outcomes = list(stream.tick(START_S + 200.0))
+    assert onsets_and_closures(outcomes)[1] == [100.0]
+    assert stream.why == {}
+    assert stream.states()[0] is State.SILENT
+
+
+def test_a_restart_of_the_datas_clock_forgets_all_and_ends_what_was_open():
+    stream = StreamPipeline(definition(age_max_s=100.0, future_max_s=100.0), judge(entities=[("r",)]))
+    run(stream, told("r", range(101, 105)) + told("r", range(105, 108), 5.0))
+    outcomes = feed(stream, *[("s", 1.0 + index, {0: 1.0}) for index in range(20)])
+    assert onsets_and_closures(outcomes) == ([], [1070.0])
+    assert outcomes[0].closures[0].entity == ("r",)
+    assert stream.roster.get(("r",)) is None
+    assert stream.states()[stream.roster.get(("s",))] is State.WARMING
+    assert stream.dropped()[Drop.TIME_OLD] == 15
+    assert stream.dropped()[Drop.LATE] == 0
+
+
+def test_after_a_restart_a_counter_has_no_base_in_the_future():
+    stream = StreamPipeline(definition(COUNTER, age_max_s=100.0, future_max_s=100.0), judge())
+    run(stream, [("r", 1000.0 + 10.0 * step, {0: 1e6 * step}) for step in range(5)])
+    outcomes = feed(stream, *[("r", 10.0 + index / 10, {0: 1e9}) for index in range(16)])
+    outcomes += feed(stream, ("r", 20.0, {0: 1e9 + 85.0}))
+    assert [outcome.steps.value.tolist() for outcome in outcomes if len(outcome.steps.row)] == [[[10.0]]]
+    assert stream.align.resets_total == 0
+
+
+def test_a_row_used_again_is_another_entity_in_every_stage():
+    stream = StreamPipeline(definition(GAUGE, COUNTER, expire_s=100.0, entities_max=1), judge(2))
+    run(stream, [("r", 10.0 * step, {0: 1e6, 1: 1e9 * step}) for step in range(1, 9)])
+    list(stream.tick(START_S + 1000.0))
+    assert stream.states() == [None]
+    outcomes = run(stream, [("s", 1000.0 + 10.0 * step, {0: 5.0, 1: 10.0 * step}) for step in range(1, 6)])
+    first = outcomes[0]
+    assert stream.roster.entities == [("s",)]
+    assert first.steps.seen.tolist() == [[True, False]], "a counter's first look says no rate"
+    scores = [outcome.scores for outcome in outcomes if outcome.scores is not None]
+    assert [one.step for one in scores] == [int(START_S) // 10 + 104, int(START_S) // 10 + 105]
+    assert scores[0].score.tolist() == [0.0], "scaled by its own window"
+    assert stream.align.resets_total == 0
+
+
+def test_an_entity_expires_after_its_time_and_one_that_speaks_does_not():
+    stream = StreamPipeline(definition(expire_s=100.0), judge())
+    run(stream, told("quiet", [1]) + told("r", range(1, 11)))
+    assert len(stream.roster) == 2
+    run(stream, told("r", [12]))
+    assert stream.roster.get(("quiet",)) is None
+    assert stream.roster.get(("r",)) is not None
+
+
+def test_beyond_entities_max_samples_are_dropped_and_counted():
+    stream = StreamPipeline(definition(entities_max=2), judge())
+    feed(stream, *[(device, 5.0, {0: 1.0}) for device in "abcd"])
+    assert stream.dropped()[Drop.ENTITIES_MAX] == 2
+    assert (len(stream.roster), stream.samples_total) == (2, 2)
+
+
+def test_times_out_of_bounds_are_dropped_by_reason_and_admit_nobody():
+    stream = StreamPipeline(definition(age_max_s=100.0, future_max_s=50.0), judge())
+    feed(stream, ("r", 0.0, {0: 1.0}))
+    feed(stream, ("old", -101.0, {0: 1.0}), ("new", 51.0, {0: 1.0}), ("r", 50.0, {0: 1.0}))
+    dropped = stream.dropped()
+    assert (dropped[Drop.TIME_OLD], dropped[Drop.TIME_FUTURE]) == (1, 1)
+    assert len(stream.roster) == 1
+
+
+def test_states_are_states_and_say_who_is_judged():
+    stream = StreamPipeline(definition(silence_s=1000.0), judge())
+    run(stream, told("ready", range(1, 5)))
+    run(stream, told("warming", [5]))
+    run(stream, [record for step in range(6, 10) for record in told("warming", [step])])
+    states = dict(zip(stream.roster.entities, stream.states(), strict=True))
+    assert states[("ready",)] is State.SPARSE
+    assert states[("warming",)] is State.READY
+    assert states[None] is None
+
+
+def test_a_stream_without_a_bundle_is_unscored_never_normal():
+    stream = StreamPipeline(definition(), None)
+    outcomes = run(stream, told("r", range(1, 8)))
+    assert all(outcome.scores is None for outcome in outcomes)
+    assert stream.states()[0] is State.UNSCORED
+
+
+def test_capacity_doubles_in_mid_stream_and_nobody_notices():
+    """One entity from the start, 200 from the third step on: the first is scored as if it were alone."""
+    one, many = (StreamPipeline(definition(), judge()) for _ in range(2))
+    alone, crowded = [], []
+    for step in range(1, 9):
+        mine = ("r", 10.0 * step, {0: float(step % 3)})
+        others = [(f"x{index}", 10.0 * step, {0: 1.0}) for index in range(200)] if step > 2 else []
+        alone += feed(one, mine)
+        crowded += feed(many, mine, *others)
+    assert many.roster.rows == 256
+    row = many.roster.get(("r",))
+    assert [outcome.scores.score[0] for outcome in alone if outcome.scores is not None] == [
+        outcome.scores.score[outcome.scores.row == row][0]
+        for outcome in crowded
+        if outcome.scores is not None
+    ]
+
+
+def test_a_data_clock_that_has_seen_nothing_is_ticked_in_vain():
+    pipeline = Pipeline([StreamPipeline(definition(), judge())])
+    assert not pipeline.due(START_S)
+    assert list(pipeline.tick(START_S)) == []
+
+
+def test_a_counter_that_waits_for_its_refresh_is_heard():
+    """Standing still for less than `refresh_s` is no rate, and no silence either."""
+    stream = StreamPipeline(definition(COUNTER, refresh_s=1e6, silence_s=25.0, window_steps=30), judge())
+    shown = [0, 10, 20, *[30] * 10]
+    run(stream, [("r", 10.0 * step, {0: value}) for step, value in enumerate(shown, 1)])
+    assert stream.states()[0] is State.WARMING
+    assert stream.decider.spoken_s[0] == START_S + 130.0
+
+
+def message(topic="tests/r", payload=b"1", after_s=0.0):
+    return Message(topic, payload, START_S + after_s)
+
+
+@pytest.mark.parametrize(
+    ("one", "reason"),
+    [
+        (message(topic="other/r"), Drop.TOPIC_UNKNOWN),
+        (message(payload=b""), Drop.PAYLOAD_EMPTY),
+        (message(payload=b"{"), Drop.NOT_JSON),
+        (message(payload=b'{"other": 1}'), Drop.NO_SIGNAL),
+    ],
+)
+def test_a_refused_message_is_counted_under_one_reason(one, reason):
+    pipeline = Pipeline([StreamPipeline(definition(), judge())])
+    pipeline.feed([one])
+    assert dict(pipeline.messages_dropped) == {reason: 1}
+
+
+def test_a_message_goes_to_every_stream_whose_template_fits_and_is_refused_only_if_all_refuse():
+    streams = [
+        StreamPipeline(definition(Signal("a")), None),
+        StreamPipeline(definition(Signal("b"), topic="{_}/{device}"), None),
+    ]
+    pipeline = Pipeline(streams)
+    pipeline.feed(
+        [message(payload=b'{"a": 1}'), message(payload=b'{"b": 1}'), message(payload=b'{"a":1,"b":1}')]
+    )
+    assert [stream.samples_total for stream in streams] == [2, 2]
+    assert not pipeline.messages_dropped
+    pipeline.feed([message(payload=b'{"c": 1}')])
+    assert sum(pipeline.messages_dropped.values()) == 1
+
+
+def test_feeding_nothing_does_nothing():
+    pipeline = Pipeline([StreamPipeline(definition(), judge())])
+    pipeline.feed([])
+    pipeline.streams[0].add(batch(), np.empty(0))
+    assert list(pipeline.tick(START_S)) == []

@@ -1,0 +1,53 @@
+"""Which row each entity lives in."""
+
+import numpy as np
+
+from detector.stream.roster import ROWS_FIRST, Roster
+
+
+def test_rows_double_up_to_the_cap_and_no_further():
+    roster = Roster(200)
+    seen = []
+    for index in range(200):
+        assert roster.admit((str(index),)) is not None
+        seen.append(roster.rows)
+    assert sorted(set(seen)) == [ROWS_FIRST, 2 * ROWS_FIRST, 200]
+    assert roster.taken().all()
+
+
+def test_beyond_the_cap_entities_are_refused_and_counted():
+    roster = Roster(1)
+    assert roster.admit(("a",)) == 0
+    assert roster.admit(("b",)) is None
+    assert roster.get(("b",)) is None
+    assert (len(roster), roster.rows, roster.refused_total) == (1, 1, 1)
+
+
+def test_every_entity_has_a_row_of_its_own():
+    roster = Roster(1000)
+    rows = {roster.admit((str(index),)) for index in range(500)}
+    assert len(rows) == len(roster) == 500
+    assert all(roster.entities[roster.get((str(index),))] == (str(index),) for index in range(500))
+
+
+def test_a_row_is_used_again_once_its_entity_is_forgotten():
+    roster = Roster(2)
+    roster.admit(("a",))
+    roster.admit(("b",))
+    roster.forget(np.array([0]))
+    assert roster.get(("a",)) is None
+    assert roster.taken().tolist() == [False, True]
+    assert roster.admit(("c",)) == 0
+    assert roster.entities == [("c",), ("b",)]
+
+
+def test_forgetting_a_free_row_does_nothing():
+    roster = Roster(4)
+    roster.admit(("a",))
+    roster.forget(np.array([0, 3]))
+    roster.forget(np.array([0]))
+    assert len({roster.admit((str(index),)) for index in range(4)}) == 4
+
+
+def test_an_empty_roster_has_no_rows():
+    assert Roster(10).taken().tolist() == []

@@ -1,0 +1,333 @@
+"""Settings: strict, layered, secretive; the reference file is complete and true."""
+
+import logging
+import re
+import tomllib
+import typing
+from pathlib import Path
+
+import pytest
+from annotated_types import Ge, Gt, Le, Lt
+
+from detector import settings, stream_settings
+from detector.settings import SettingsError, load
+from detector.simulate.output import stream_settings as simulated
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "config/detector.toml"
+BROKEN = ROOT / "tests/data/config"
+SECRET = "correct horse battery staple"
+
+TABLES = {
+    "mqtt": settings.MqttSettings,
+    "http": settings.HttpSettings,
+    "log": settings.LogSettings,
+    "record": settings.RecordSettings,
+    "streams": stream_settings.StreamSettings,
+    "streams.payload": stream_settings.JsonSettings,
+    "streams.signals.cpu_percent": stream_settings.SignalSettings,
+}
+KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
+LEAVES = [one for one in KEYS if ".".join(one) not in ("streams.payload", "streams.signals")]
+UNSET_LINE = re.compile(r"^#([a-z_]+) = .*$", re.MULTILINE)
+
+MESSAGES = {
+    "not-toml": "{path}: Expected ']' at the end of a table declaration (at line 1, column 6)",
+    "unknown-table": "mqqt: unknown key",
+    "unknown-key": "mqtt.hots: unknown key",
+    "unknown-stream-key": "streams.0.window: unknown key",
+    "unknown-signal-key": "streams.0.signals.octets.type: unknown key",
+    "wrong-type": "mqtt.port: Input should be a valid integer, unable to parse string as an integer",
+    "out-of-range": "mqtt.port: Input should be less than or equal to 65535",
+    "host-empty": "mqtt.host: String should have at least 1 character",
+    "not-finite": "record.flush_s: Input should be a finite number",
+    "not-a-choice": "log.level: Input should be 'debug', 'info', 'warning' or 'error'",
+    "two-secrets": "mqtt: give password or password_file, not both",
+    "password-without-username": "mqtt: a password needs a username",
+    "secret-of-wrong-type": "mqtt.password: Input should be a valid string",
+    "stream-without-topic": "streams.0.topic: Field required",
+    "stream-without-signals": "streams.0.signals: Field required",
+    "stream-without-entity": "streams.0.entity: List should have at least 1 item after validation, not 0",
+    "stream-name": "streams.0.name: String should match pattern '^[a-zA-Z][a-zA-Z0-9_-]{0,62}$'",
+    "two-of-a-name": "streams: two streams are named 'interfaces'",
+    "unknown-format": "streams.0.format: unknown format 'xml'; known: json, telegraf-json, value",
+    "topic-template": "streams.0.topic: topic template 'telegraf/{device/x':"
+    " level '{device' is neither literal nor {label}",
+    "topic-shared": "streams.0.topic: topic template '$share/a/{device}':"
+    " a shared subscription would tear windows apart",
+    "label-illegal": "streams.0.entity: 'if-name' is not a legal Prometheus label name",
+    "label-reserved": "streams.0.entity: 'job' is taken: anomalous, instance, job, le, level, reason, score,"
+    " signal, state, stream, time, train",
+    "label-twice": "streams.0.entity: a label stands twice",
+    "signal-is-a-label": "streams.0: signals: 'device' is the name of another column",
+    "signal-is-a-column": "streams.0: signals: 'time' is the name of another column",
+    "signal-without-name": "streams.0: signals: '' is not a name",
+    "step-too-short": "streams.0.step_s: Input should be greater than or equal to 0.1",
+    "open-steps": "streams.0: open_steps is more than open_window_steps",
+    "silence-after-expiry": "streams.0: silence_s is not less than expire_s",
+    "silence-below-step": "streams.0: silence_s or expire_s is less than step_s:"
+    " every entity would be silent",
+    "value-with-several-signals": "streams.0: stream 'interfaces':"
+    " several signals need {signal} in the topic",
+    "two-problems": "mqtt.port: Input should be greater than or equal to 1\n"
+    "mqtt.qos: Input should be 0, 1 or 2",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in list(settings.os.environ):
+        if name.upper().startswith("DETECTOR_"):
+            monkeypatch.delenv(name)
+
+
+def written(tmp_path, text):
+    file = tmp_path / "detector.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def refusal(path=None, flags=None):
+    with pytest.raises(SettingsError) as caught:
+        load(path, flags)
+    return str(caught.value)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_broken_file_is_refused_with_the_key(name):
+    path = BROKEN / f"{name}.toml"
+    assert refusal(path) == MESSAGES[name].replace("{path}", str(path))
+
+
+def test_every_broken_file_has_its_message():
+    assert {file.stem for file in BROKEN.glob("*.toml")} == set(MESSAGES) | {"good"}
+
+
+def test_the_file_that_the_broken_ones_vary_is_good():
+    assert [stream.name for stream in load(BROKEN / "good.toml").streams] == ["interfaces"]
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    path = tmp_path / "none.toml"
+    assert refusal(path) == f"{path}: No such file or directory"
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe")
+    assert refusal(path) == f"{path}: not UTF-8"
+    assert refusal(tmp_path) == f"{tmp_path}: Is a directory"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DETECTOR_MQT__HOST",
+        "DETECTOR_MQTT__HOTS",
+        "DETECTOR_MQTT_HOST",
+        "DETECTOR_MQTT",
+        "DETECTOR_MQTT__HOST__NAME",
+        "DETECTOR_STREAMS",
+        "detector_mqt__host",
+    ],
+)
+def test_an_unknown_variable_is_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "{}")
+    assert refusal() == f"{name}: unknown variable"
+
+
+def test_a_bad_variable_is_refused_by_its_key(monkeypatch):
+    monkeypatch.setenv("DETECTOR_MQTT__PORT", "")
+    assert refusal() == "mqtt.port: Input should be a valid integer, unable to parse string as an integer"
+
+
+@pytest.mark.parametrize(
+    "flag", ["mqtt.hots", "mqtt.host.name", "mqtt.", ".host", "streams.0", "_env_file.x"]
+)
+def test_an_unknown_flag_is_refused(flag):
+    assert refusal(flags={flag: "x"}) == f"{flag}: unknown key"
+
+
+# Layers
+
+
+def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path, monkeypatch):
+    file = written(tmp_path, '[mqtt]\nhost = "file"\nclient_id = "file"\nport = 1\n')
+    monkeypatch.setenv("DETECTOR_MQTT__HOST", "environment")
+    monkeypatch.setenv("DETECTOR_MQTT__CLIENT_ID", "environment")
+    mqtt = load(file, {"mqtt.host": "flag"}).mqtt
+    assert (mqtt.host, mqtt.client_id, mqtt.port, mqtt.keepalive_s) == ("flag", "environment", 1, 30)
+
+
+def test_a_dotenv_file_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("DETECTOR_MQTT__HOST=dotenv\n")
+    monkeypatch.chdir(tmp_path)
+    assert load(None).mqtt.host == "localhost"
+
+
+def samples_of_settings():
+    texts = {"qos": "2", "protocol": "5", "format": "json", "level": "debug", "password": SECRET}
+    for table, key in KEYS:
+        if not table.startswith("streams"):
+            default = TABLES[table].model_fields[key].default
+            yield table, key, texts.get(key, str(default) if default else "x")
+
+
+@pytest.mark.parametrize(("table", "key", "text"), list(samples_of_settings()))
+def test_every_setting_of_the_program_is_a_flag_and_a_variable(monkeypatch, table, key, text):
+    if key.startswith("password"):
+        monkeypatch.setenv("DETECTOR_MQTT__USERNAME", "u")
+    by_flag = load(None, {f"{table}.{key}": text})
+    monkeypatch.setenv(f"DETECTOR_{table}__{key}".upper(), text)
+    by_variable = load(None)
+    assert getattr(getattr(by_flag, table), key) == getattr(getattr(by_variable, table), key)
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        load(None).mqtt.port = 1
+
+
+# Secrets
+
+
+def test_a_secret_is_never_shown(tmp_path, caplog):
+    file = written(tmp_path, f'[mqtt]\nusername = "u"\npassword = "{SECRET}"\n')
+    loaded = load(file)
+    logging.getLogger("test").warning("settings %s %r", loaded, loaded.mqtt)
+    shown = [repr(loaded), str(loaded), loaded.model_dump_json(), str(loaded.model_dump()), caplog.text]
+    assert not [text for text in shown if SECRET in text]
+    assert settings.password(loaded.mqtt) == SECRET
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ['password_file = "x"', "port = 0", "hots = 1", 'qos = "x"'],
+)
+def test_a_secret_is_not_in_an_error(tmp_path, rest):
+    text = f'[mqtt]\nusername = "u"\npassword = "{SECRET}"\n{rest}\n'
+    assert SECRET not in refusal(written(tmp_path, text))
+
+
+def test_a_secret_of_the_wrong_type_is_not_in_the_error(tmp_path):
+    assert SECRET not in refusal(written(tmp_path, f'[mqtt]\nusername = "u"\npassword = ["{SECRET}"]\n'))
+
+
+def test_a_password_comes_from_its_file_without_the_line_break(tmp_path):
+    (tmp_path / "secret").write_text(f" {SECRET}\r\n\n")
+    flags = {"mqtt.username": "u", "mqtt.password_file": str(tmp_path / "secret")}
+    assert settings.password(load(None, flags).mqtt) == f" {SECRET}"
+
+
+def test_without_a_password_there_is_none():
+    assert settings.password(load(None).mqtt) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "what"), [(None, "No such file or directory"), (b"\n", "empty"), (b"\xff", "not UTF-8")]
+)
+def test_a_password_file_that_gives_none_is_refused(tmp_path, content, what):
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    mqtt = load(None, {"mqtt.username": "u", "mqtt.password_file": str(file)}).mqtt
+    with pytest.raises(SettingsError) as caught:
+        settings.password(mqtt)
+    assert str(caught.value) == f"mqtt.password_file: {file}: {what}"
+
+
+# What depends on the step
+
+
+def test_lateness_refresh_and_silence_follow_the_step(tmp_path):
+    text = (BROKEN / "good.toml").read_text("utf-8").replace("entity =", "step_s = 30\nentity =")
+    definition = load(written(tmp_path, text)).streams[0].definition()
+    assert (definition.lateness_s, definition.refresh_s, definition.silence_s) == (30, 45, 180)
+
+
+def test_zero_is_a_lateness_of_its_own(tmp_path):
+    text = (BROKEN / "good.toml").read_text("utf-8").replace("entity =", "lateness_s = 0\nentity =")
+    assert load(written(tmp_path, text)).streams[0].definition().lateness_s == 0
+
+
+# The reference
+
+
+def comment_before(key, table):
+    """Return the comment above a key of a table, above its neighbours' where it has none of its own."""
+    lines = REFERENCE.read_text("utf-8").splitlines()
+    header = f"[[{table}]]" if table == "streams" else f"[{table}]"
+    here = next(
+        index for index in range(lines.index(header), len(lines)) if re.match(rf"#?{key} = ", lines[index])
+    )
+    while re.match(r"#?[a-z_]+ = ", lines[here]):
+        here -= 1
+    first = here
+    while lines[first].startswith("# "):
+        first -= 1
+    return " ".join(line.removeprefix("# ") for line in lines[first + 1 : here + 1])
+
+
+def bounds(info):
+    found = dict.fromkeys((Ge, Gt, Le, Lt))
+    for one in info.metadata:
+        found[type(one)] = one
+    low = str(found[Ge].ge) if found[Ge] else "above 0" if found[Gt] else ""
+    high = str(found[Le].le) if found[Le] else "below 1" if found[Lt] else ""
+    return " to ".join(part for part in (low, high) if part)
+
+
+def test_the_reference_loads_and_its_values_are_the_defaults():
+    loaded, plain = load(REFERENCE), load(None)
+    assert loaded.model_dump(exclude={"streams"}) == plain.model_dump(exclude={"streams"})
+    required = {"name", "topic", "entity", "signals", "format"}
+    for stream in loaded.streams:
+        for key, info in stream_settings.StreamSettings.model_fields.items():
+            assert key in required or getattr(stream, key) == info.default
+    assert loaded.streams[1].signals["cpu_percent"] == stream_settings.SignalSettings()
+
+
+@pytest.mark.parametrize(("table", "key"), LEAVES)
+def test_the_reference_names_and_explains_every_setting(table, key):
+    assert len(comment_before(key, table)) > 20 or key in ("port", "name")
+
+
+@pytest.mark.parametrize(("table", "key"), LEAVES)
+def test_the_reference_says_the_range_that_holds(table, key):
+    info = TABLES[table].model_fields[key]
+    comment = comment_before(key, table)
+    if table != "streams" or key not in ("name", "topic", "entity"):
+        assert bounds(info) in comment.lower()
+    for choice in typing.get_args(info.annotation):
+        if isinstance(choice, (str, int)):
+            assert re.search(rf'"?\b{choice}\b"?', comment), choice
+
+
+def test_what_the_reference_writes_out_stands_in_the_file():
+    tree = tomllib.loads(REFERENCE.read_text("utf-8"))
+    unset = {key for table, key in KEYS if TABLES[table].model_fields[key].default is None}
+    assert unset == set(UNSET_LINE.findall(REFERENCE.read_text("utf-8")))
+    assert set(tree["mqtt"]) | unset >= set(settings.MqttSettings.model_fields)
+    assert set(tree["streams"][0]) | unset >= set(stream_settings.StreamSettings.model_fields)
+
+
+@pytest.mark.parametrize("which", range(len(UNSET_LINE.findall(REFERENCE.read_text("utf-8")))))
+def test_each_unset_line_of_the_reference_can_be_set(tmp_path, which):
+    text = REFERENCE.read_text("utf-8").replace('username = ""', 'username = "u"')
+    line = list(UNSET_LINE.finditer(text))[which]
+    changed = text[: line.start()] + line[0].removeprefix("#") + text[line.end() :]
+    assert load(written(tmp_path, changed)) != load(written(tmp_path, text))
+
+
+def test_the_streams_of_the_reference_are_those_of_the_simulation(tmp_path):
+    theirs = load(written(tmp_path, simulated())).streams
+    ours = load(REFERENCE).streams
+    assert {one.name: plain(one) for one in ours} == {one.name: plain(one) for one in theirs}
+
+
+def plain(stream):
+    """Return a stream without its bundle and without the order of its signals."""
+    return stream.model_dump(exclude={"bundle"})
