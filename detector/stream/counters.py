@@ -10,8 +10,8 @@ samples of a counter one of these is true, tested in this order:
              so is a growth above the signal's `rate_max`, which no interface of that speed can make
     pending  it stands still though it was moving: devices export faster than they refresh, so the
              next growth belongs to the whole time since the last one. Only a counter that stands
-             still for `refresh_s` or longer has the rate 0. A naive difference alternates between
-             0 and double instead (11 % of the samples of a 4.5 s export).
+             still in two samples or more, and for `refresh_s` or longer, has the rate 0. A naive
+             difference alternates between 0 and double instead (11 % of the samples of a 4.5 s export).
 
 A counter moves once it has grown twice within `MOVING_REFRESHES` refreshes, and until it stands still.
 
@@ -40,7 +40,8 @@ class Counters:
 
     `value` was last seen at `at_s`; `base_s` is the time up to which growth has been counted (older than
     `at_s` while a growth is pending); `grown_s` is the time of its newest growth, `moving` whether it moves,
-    `rate_high` the highest recent rate.
+    `pending` whether it stood still in its last sample without being believed, `rate_high` the highest recent
+    rate.
     """
 
     def __init__(self, definition: Definition) -> None:
@@ -59,6 +60,7 @@ class Counters:
         self._rate_high = np.zeros(cells)
         self._grown_s = np.full(cells, -np.inf)
         self._moving = np.zeros(cells, bool)
+        self._pending = np.zeros(cells, bool)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
@@ -75,6 +77,7 @@ class Counters:
         self._rate_high[cells] = 0.0
         self._grown_s[cells] = -np.inf
         self._moving[cells] = False
+        self._pending[cells] = False
 
     def rates(self, cell: Ints, time_s: Doubles, value: Doubles) -> Doubles:
         """Return the rate of each group of samples, NaN where they say none.
@@ -115,7 +118,9 @@ class Counters:
             growth = np.where(wrapped, wrapped_growth, growth)
             rate = growth / took_s
         reset = ~first & ((growth < 0) | (rate > self._rate_max[signal]))
-        pending = ~first & (growth == 0) & self._moving[cell] & (took_s < self._refresh_s)
+        fresh = ~self._pending[cell] | (took_s < self._refresh_s)
+        pending = ~first & (growth == 0) & self._moving[cell] & fresh
+        self._pending[cell] = pending
         counted: Bools = ~first & ~reset & ~pending
         self._value[cell] = value
         self._base_s[cell] = np.where(pending, self._base_s[cell], time_s)
@@ -132,4 +137,4 @@ class Counters:
         self._grown_s[cell] = np.where(grown, time_s, self._grown_s[cell])
 
 
-_STATE = ("_value", "_base_s", "_rate_high", "_grown_s", "_moving")
+_STATE = ("_value", "_base_s", "_rate_high", "_grown_s", "_moving", "_pending")

@@ -11,7 +11,6 @@ import numpy as np
 
 from detector.stream.nouns import Bools, Floats, Ints
 from detector.stream.score import (
-    PRIOR_STEPS,
     Calibration,
     blend_scaling,
     errors,
@@ -21,6 +20,10 @@ from detector.stream.score import (
 )
 from detector.train.timeline import Timeline
 
+TAIL = 0.999
+TAIL_DEVIATIONS = 3.29
+"""A normal distribution is beyond 3.29 deviations in 0.1 % of the cases. A signal's usual error is what makes
+its own tail stand there too; by its mean square alone, a counter of rare errors is wild at each of them."""
 QUANTILE = 0.995
 """Of the held-out raw scores, above which normal data rarely is; hysteresis takes care of single ones."""
 MARGIN = 1.2
@@ -70,13 +73,14 @@ def error_scales(error: Floats, seen: Bools, entity: Ints, entities: int) -> tup
         entity: Whose they are, `(windows,)`.
         entities: How many there are.
     """
-    pool = np.maximum(_rms(error, seen), ERROR_FLOOR)
+    pool = np.maximum(_usual(error, seen), ERROR_FLOOR)
     own = np.tile(pool, (entities, 1))
     for index in np.unique(entity):
         mine = entity == index
         count = seen[mine].sum(axis=0)
-        weight = count / (count + PRIOR_STEPS)
-        own[index] = np.sqrt(weight * _rms(error[mine], seen[mine]) ** 2 + (1.0 - weight) * pool**2)
+        # A tail needs that many errors to be one; until then the pool's counts.
+        weight = count / (count + 1.0 / (1.0 - TAIL))
+        own[index] = weight * _usual(error[mine], seen[mine]) + (1.0 - weight) * pool
     return np.maximum(own, ERROR_FLOOR).astype(np.float32), pool.astype(np.float32)
 
 
@@ -138,6 +142,9 @@ def _pool_median(rows: Floats) -> Floats:
         return np.nan_to_num(np.nanmedian(rows, axis=0)).astype(np.float32)
 
 
-def _rms(error: Floats, seen: Bools) -> Floats:
-    count = np.maximum(seen.sum(axis=0), 1)
-    return np.asarray(np.sqrt((np.where(seen, error, 0.0) ** 2).sum(axis=0) / count))
+def _usual(error: Floats, seen: Bools) -> Floats:
+    """Return the usual error of each signal `(signals,)`, 0 where it was never seen."""
+    size = np.where(seen, np.abs(error), np.nan)
+    size[:, ~seen.any(axis=0)] = 0.0
+    tail = np.nanquantile(size, TAIL, axis=0) / TAIL_DEVIATIONS
+    return np.asarray(np.maximum(tail, np.sqrt(np.nanmean(size**2, axis=0))))

@@ -24,6 +24,10 @@ BATCHES_PER_EPOCH_MAX = 64
 """An epoch sees at most this many batches, drawn anew each time; early stopping counts epochs."""
 PATIENCE = 5
 HUBER_DELTA = 1.0
+GAP_SHARE = 0.5
+GAP_STEPS_MAX = 6
+"""Half of the training windows get a gap of up to six steps, carried over like real ones. Real gaps are rare
+in a good recording, and a network that has hardly met any expects wild things after each."""
 
 Progress = Callable[[int, int, float, float], None]
 """Called after an epoch with its number, the most there may be, the loss and the held-out loss."""
@@ -114,8 +118,8 @@ def _train(
 
     optimizer = keras.optimizers.Adam(2e-3, clipnorm=1.0)
 
-    def loss_of(values: Any, seen: Any, training: bool) -> Any:  # noqa: FBT001 -- Keras's own name
-        error = values - network([values, seen], training=training)
+    def loss_of(given: Any, given_seen: Any, values: Any, seen: Any, training: bool) -> Any:  # noqa: FBT001
+        error = values - network([given, given_seen], training=training)
         size = tf.abs(error)
         huber = tf.where(size < HUBER_DELTA, 0.5 * error**2, HUBER_DELTA * (size - 0.5 * HUBER_DELTA))
         # Unseen cells do not teach. The newest step weighs as much as all others together.
@@ -125,23 +129,27 @@ def _train(
     steps = training.past.definition.window_steps
     newest_weight = tf.concat([tf.ones((1, steps - 1, 1)) / (steps - 1), tf.ones((1, 1, 1))], axis=1)
 
-    def train_step(values: Any, seen: Any) -> Any:
+    def train_step(given: Any, given_seen: Any, values: Any, seen: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = loss_of(values, seen, training=True)
+            loss = loss_of(given, given_seen, values, seen, training=True)
         gradients = tape.gradient(loss, network.trainable_variables)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
         return loss
 
     shape = (None, steps, len(training.past.definition.signals))
-    signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.float32)]
+    signature = [tf.TensorSpec(shape, tf.float32)] * 4
     train_batch = tf.function(train_step, input_signature=signature)
     judge_batch = tf.function(
-        lambda values, seen: loss_of(values, seen, training=False), input_signature=signature
+        lambda values, seen: loss_of(values, seen, values, seen, training=False),
+        input_signature=signature[:2],
     )
     best, best_weights, waited = np.inf, network.get_weights(), 0
     history: list[float] = []
     for epoch in range(1, epochs + 1):
-        losses = [float(train_batch(*_floats(training, batch))) for batch in _batches(len(training.end), rng)]
+        losses = [
+            float(train_batch(*with_gaps(*part, rng), *part))
+            for part in (_floats(training, batch) for batch in _batches(len(training.end), rng))
+        ]
         held = [float(judge_batch(*_floats(held_out, batch))) for batch in _batches(len(held_out.end), None)]
         history.append(float(np.mean(held)))
         progress(epoch, epochs, float(np.mean(losses)), history[-1])
@@ -151,6 +159,19 @@ def _train(
             break
     network.set_weights(best_weights)
     return {"held_out_loss": best, "epochs": float(len(history)), "windows": float(len(training.end))}
+
+
+def with_gaps(value: Floats, seen: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return copies of windows `(windows, steps, signals)` of which some have a gap."""
+    windows, steps, _ = value.shape
+    length = rng.integers(1, min(GAP_STEPS_MAX, steps - 2) + 1, windows)
+    # The newest steps matter most, so half of the gaps end right before the judged one.
+    last = np.where(rng.random(windows) < 0.5, steps - 2, rng.integers(1, steps - 1, windows))
+    first = np.maximum(last - length + 1, 1)
+    step = np.arange(steps)
+    gap = (step >= first[:, None]) & (step <= last[:, None]) & (rng.random(windows) < GAP_SHARE)[:, None]
+    carried = np.where(gap, first[:, None] - 1, step)
+    return np.take_along_axis(value, carried[..., None], 1), np.where(gap[..., None], np.float32(0.0), seen)
 
 
 def _floats(windows: _Windows, batch: Ints) -> tuple[Floats, Floats]:
