@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from detector import __version__
 from detector.arguments import (
@@ -204,19 +205,35 @@ def _replay(verbs: Verbs) -> None:
         "--topic", required=True, metavar="TEMPLATE", help="as in telegraf/{device}/interface"
     )
     parser.add_argument("--format", default="telegraf-json", choices=["telegraf-json", "json", "value"])
+    parser.add_argument("--stream", metavar="NAME", help="Telegraf's measurement; default: the file's name")
     parser.add_argument("--speed", type=float, default=1.0, help="times real time; 0: as fast as possible")
 
 
 def _replayed(asked: argparse.Namespace) -> int:
-    from detector import settings as tree  # noqa: PLC0415
     from detector.edge import replay  # noqa: PLC0415
 
-    mqtt = load_settings(asked).mqtt
-    count = replay.publish_dataset(
-        asked.data, mqtt, tree.password(mqtt), template=asked.topic, format=asked.format, speed=asked.speed
-    )
+    stream = asked.stream or asked.data[0].stem
+    broker = _broker(asked)
+    try:
+        count = replay.publish(asked.data, asked.topic, asked.format, stream, **broker)
+    except ValueError as error:
+        return usage(f"replay: {error}")
     print(f"{count} messages published", file=sys.stderr)
     return OK
+
+
+def _broker(asked: argparse.Namespace) -> dict[str, Any]:
+    from detector.settings import password  # noqa: PLC0415
+
+    mqtt = load_settings(asked).mqtt
+    return {
+        "host": mqtt.host,
+        "port": mqtt.port,
+        "username": mqtt.username,
+        "password": password(mqtt),
+        "qos": min(mqtt.qos, 1),
+        "speed": asked.speed,
+    }
 
 
 def _simulate(verbs: Verbs) -> None:
@@ -232,15 +249,26 @@ def _simulate(verbs: Verbs) -> None:
     parser.add_argument("--hours", type=float, default=24.0, help="how long in all (default 24)")
     parser.add_argument("--train-hours", type=float, default=18.0, help="free of faults, at the start")
     parser.add_argument("--cadence", type=float, default=10.0, metavar="SECONDS")
-    parser.add_argument("--start", type=float, metavar="SECONDS", help="since the epoch; default: ends now")
+    parser.add_argument("--start", type=float, metavar="SECONDS", help="since the epoch; default: by now")
+    parser.add_argument("--plan", default="random", choices=["random", "each-kind-once", "none"])
 
 
 def _simulated(asked: argparse.Namespace) -> int:
-    if bool(asked.out) == bool(asked.live):
-        return usage("simulate: give --out DIRECTORY or --live")
-    from detector.simulate import dialogue  # noqa: PLC0415
+    if not asked.out and not asked.live:
+        return usage("simulate: give --out DIRECTORY, --live, or both")
+    from detector.edge.publisher import publish_messages  # noqa: PLC0415
+    from detector.simulate import output, verb  # noqa: PLC0415
 
-    return dialogue.simulate(asked, load_settings(asked).mqtt)
+    try:
+        simulation = verb.simulation_of(asked)
+    except ValueError as error:
+        return usage(f"simulate: {error}")
+    print("\n".join(verb.told(simulation)))
+    if asked.out:
+        output.write(simulation, asked.out, asked.format)
+    if asked.live:
+        publish_messages(output.messages(simulation), **_broker(asked))
+    return OK
 
 
 def _demo(verbs: Verbs) -> None:

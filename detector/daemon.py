@@ -33,8 +33,8 @@ from detector.logs import say
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
 from detector.settings import Settings, SettingsError, password
-from detector.stream.nouns import Bools, Floats, Reconstruct
-from detector.stream.pipeline import Judge, Outcome, Pipeline, StreamPipeline
+from detector.stream.nouns import Bools, Definition, Entity, Floats, Outcome, Reconstruct
+from detector.stream.pipeline import Judge, Pipeline, StreamPipeline
 from detector.stream_settings import StreamSettings
 
 LOG = logging.getLogger("detector.daemon")
@@ -45,6 +45,8 @@ IDLE_S = 0.25
 """How long a turn waits for the first message; bounds how late a tick or a signal is noticed."""
 SNAPSHOT_S = 1.0
 """How old the snapshot may be where no step closes; scrapes are seconds apart."""
+SILENT_NAMED = 5
+"""Entities named in a line about silence."""
 FORCED = 1
 
 
@@ -175,32 +177,31 @@ class Daemon:
                 outcome.steps.seen,
             )
         for onset in outcome.onsets:
-            labels = dict(zip(definition.entity, onset.entity, strict=True))
-            say(
-                LOG,
+            _say_of(
+                definition,
+                onset.entity,
                 "anomaly",
                 logging.WARNING,
-                **labels
-                | {
-                    "stream": definition.name,
-                    "onset_s": onset.time_s,
-                    "score": float(stream.decider.score[onset.row]),
-                    "why": leading_signals(stream, onset.row),
-                },
+                onset_s=onset.time_s,
+                at_s=outcome.time_s,
+                score=float(stream.decider.score[onset.row]),
+                why=leading_signals(stream, onset.row),
             )
         for closure in outcome.closures:
-            labels = dict(zip(definition.entity, closure.entity, strict=True))
-            say(
-                LOG,
+            _say_of(
+                definition,
+                closure.entity,
                 "anomaly over",
-                **labels
-                | {
-                    "stream": definition.name,
-                    "onset_s": closure.onset_s,
-                    "lasted_s": closure.time_s - closure.onset_s,
-                    "score_max": closure.score_max,
-                },
+                logging.INFO,
+                onset_s=closure.onset_s,
+                lasted_s=closure.time_s - closure.onset_s,
+                score_max=closure.score_max,
             )
+        for event, entities in (("silent", outcome.silenced), ("speaking again", outcome.speaking_again)):
+            if entities:
+                # One line a step: a dead site must not write a hundred thousand.
+                some = ", ".join(" ".join(entity) for entity in entities[:SILENT_NAMED])
+                say(LOG, event, logging.WARNING, stream=definition.name, entities=len(entities), first=some)
 
     def _take_snapshot(self) -> None:
         mqtt = self._subscriber.snapshot()
@@ -229,6 +230,11 @@ class Daemon:
 
 def _open_bundle(stream: StreamSettings) -> Bundle | None:
     return None if stream.bundle is None else bundle.load_for(stream.definition(), stream.bundle)
+
+
+def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, **facts: object) -> None:
+    labels = dict(zip(definition.entity, entity, strict=True))
+    say(LOG, event, level, **{**labels, "stream": definition.name, **facts})
 
 
 def leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:

@@ -1,8 +1,8 @@
 """`detector demo`: the whole product at work on a simulated fabric, with the commands that a user would type.
 
-History is simulated, a network trained on it for each stream, a broker and the daemon are started, and the
-fabric goes on live, at a multiple of real time, with one fault of every kind and the bait that is none. In the
-end stands what was injected, what was found, after how long, and which alarms were false.
+History is simulated, a network trained on it for each stream, a broker and the daemon are started, and
+the fabric goes on live, at a multiple of real time, with one fault of every kind and the bait that is none.
+In the end stands what was injected, what was found, after how long, and which alarms were false.
 """
 
 from __future__ import annotations
@@ -80,10 +80,7 @@ def demo(directory: Path, seed: int, port: int) -> int:
 
 def _settings(directory: Path) -> str:
     text = stream_settings(STEP_S, WINDOW_STEPS, "data")
-    for stream in STREAMS:
-        name = f'name = "{stream}"'
-        text = text.replace(name, f'{name}\nbundle = "{directory / "bundles" / stream}"')
-    return text
+    return text.replace('bundle = "', f'bundle = "{directory}/')
 
 
 def _command(*words: str | Path) -> list[str]:
@@ -91,7 +88,14 @@ def _command(*words: str | Path) -> list[str]:
 
 
 def _train(console: Console, directory: Path, config: Path, stream: str) -> None:
-    words = ["train", directory / f"{stream}.parquet", "--config", config, "--stream", stream]
+    words: list[str | Path] = [
+        "train",
+        directory / f"{stream}.parquet",
+        "--config",
+        config,
+        "--stream",
+        stream,
+    ]
     words += ["--out", directory / "bundles" / stream, "--epochs", str(EPOCHS)]
     console.print(f"[bold]$ detector {' '.join(map(str, words))}[/bold]", highlight=False, soft_wrap=True)
     subprocess.run(_command(*words), check=True)  # noqa: S603 -- our own program
@@ -99,7 +103,15 @@ def _train(console: Console, directory: Path, config: Path, stream: str) -> None
 
 @contextlib.contextmanager
 def _daemon(directory: Path, config: Path, broker: int, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    words = ["run", "--config", config, "--mqtt.port", str(broker), "--http.port", str(port)]
+    words: list[str | Path] = [
+        "run",
+        "--config",
+        config,
+        "--mqtt.port",
+        str(broker),
+        "--http.port",
+        str(port),
+    ]
     with (directory / "detector.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 -- our own program
             _command(*words, "--log.format", "json"), stderr=log, stdout=log
@@ -119,7 +131,7 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int) -> None:
     until_s = time.monotonic() + START_MAX_S
     while time.monotonic() < until_s and process.poll() is None:
         with contextlib.suppress(OSError):
-            if urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2).status == 200:  # noqa: S310, PLR2004
+            if urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2).status == 200:  # noqa: PLR2004
                 return
         time.sleep(0.2)
     raise OSError("the daemon did not become ready; see detector.log")
@@ -201,7 +213,7 @@ def _watch(
 
 
 def _entities(port: int) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/entities", timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/entities", timeout=10) as answer:
         entities: list[dict[str, Any]] = orjson.loads(answer.read())["entities"]
     return entities
 
@@ -258,10 +270,14 @@ def _report(console: Console, verdicts: list[Verdict], false: list[Episode]) -> 
         table.add_row(event.event, " ".join(event.entity.values()), event.kind, found, after, style=style)
     console.print(table)
     kinds = {verdict.event.event for verdict in verdicts if verdict.found and verdict.event.kind == "fault"}
-    console.print(f"{len(kinds)} of 8 kinds of fault found; {len(false)} false alarms in {LIVE_S / 60:.0f} minutes of the fabric")
+    console.print(
+        f"{len(kinds)} of 8 kinds of fault found; {len(false)} false alarms in {LIVE_S / 60:.0f} min"
+    )
     for episode in false:
         entity = " ".join(episode.entity.values())
-        console.print(f"  false: {entity}, {episode.end_s - episode.start_s:.0f} s, score up to {episode.score_max:.2f}")
+        console.print(
+            f"  false: {entity}, {episode.end_s - episode.start_s:.0f} s, score up to {episode.score_max:.2f}"
+        )
 
 
 def _good(verdicts: list[Verdict]) -> bool:
@@ -269,5 +285,3 @@ def _good(verdicts: list[Verdict]) -> bool:
     kinds = {verdict.event.event for verdict in verdicts if verdict.found and verdict.event.kind == "fault"}
     baits = {verdict.event.event for verdict in verdicts if verdict.found and verdict.event.kind == "bait"}
     return len(kinds) >= KINDS_MIN and set(MUST_FIND) <= found and not baits
-
-

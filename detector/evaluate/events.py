@@ -63,7 +63,10 @@ class Verdict:
 def judge(events: Sequence[Event], episodes: Sequence[Episode]) -> tuple[list[Verdict], list[Episode]]:
     """Return what became of each event, and the episodes that nothing explains."""
     verdicts = [
-        Verdict(event, tuple(episode for episode in episodes if _same_time(event, episode) and _own(event, episode)))
+        Verdict(
+            event,
+            tuple(episode for episode in episodes if _same_time(event, episode) and _own(event, episode)),
+        )
         for event in events
     ]
     false = [episode for episode in episodes if not any(_explains(event, episode) for event in events)]

@@ -13,7 +13,8 @@ samples of a counter one of these is true, tested in this order:
              still in two samples or more, and for `refresh_s` or longer, has the rate 0. A naive
              difference alternates between 0 and double instead (11 % of the samples of a 4.5 s export).
 
-A counter moves once it has grown twice within `MOVING_REFRESHES` refreshes, and until it stands still.
+A counter moves once it has grown in two samples in a row, or twice within `MOVING_REFRESHES` refreshes, and
+until it stands still.
 
 A reset is a gap, never a spike, and never poisons what comes after it.
 """
@@ -122,19 +123,20 @@ class Counters:
         pending = ~first & (growth == 0) & self._moving[cell] & fresh
         self._pending[cell] = pending
         counted: Bools = ~first & ~reset & ~pending
+        self._note_growth(cell, time_s, counted & (growth > 0), pending | first | reset)
         self._value[cell] = value
         self._base_s[cell] = np.where(pending, self._base_s[cell], time_s)
-        self._note_growth(cell, time_s, counted & (growth > 0), pending)
         rate_high = self._rate_high[cell] * RATE_HIGH_DECAY
         self._rate_high[cell] = np.maximum(rate_high, np.where(counted, rate, 0.0))
         self.resets_total += int(reset.sum())
         return counted, growth, took_s
 
-    def _note_growth(self, cell: Ints, time_s: Doubles, grown: Bools, pending: Bools) -> None:
-        """Find which counters move."""
-        again = time_s - self._grown_s[cell] <= MOVING_REFRESHES * self._refresh_s
-        self._moving[cell] = np.where(grown, again, self._moving[cell] & pending)
-        self._grown_s[cell] = np.where(grown, time_s, self._grown_s[cell])
+    def _note_growth(self, cell: Ints, time_s: Doubles, grown: Bools, untold: Bools) -> None:
+        """Find which counters move. A sample that tells no rate leaves that as it was."""
+        grown_s = self._grown_s[cell]
+        again = (grown_s == self._base_s[cell]) | (time_s - grown_s <= MOVING_REFRESHES * self._refresh_s)
+        self._moving[cell] = np.where(grown, again, self._moving[cell] & untold)
+        self._grown_s[cell] = np.where(grown, time_s, grown_s)
 
 
 _STATE = ("_value", "_base_s", "_rate_high", "_grown_s", "_moving", "_pending")

@@ -9,6 +9,7 @@ complete when its own time has come.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, Self
@@ -236,6 +237,19 @@ class Closure(NamedTuple):
     onset_s: float
     time_s: float
     score_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one closed step of a stream came to. `scores` is None where nothing was scored."""
+
+    time_s: float
+    steps: Steps
+    scores: Scores | None = None
+    onsets: Sequence[Onset] = ()
+    closures: Sequence[Closure] = ()
+    silenced: Sequence[Entity] = ()
+    speaking_again: Sequence[Entity] = ()
 
 
 class Reconstruct(Protocol):

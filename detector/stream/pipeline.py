@@ -29,6 +29,7 @@ from detector.stream.nouns import (
     Ints,
     Message,
     Onset,
+    Outcome,
     Reconstruct,
     Samples,
     Scores,
@@ -54,17 +55,6 @@ class Judge:
 
     reconstruct: Reconstruct
     calibration: Calibration
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one closed step of a stream came to. `scores` is None where nothing was scored."""
-
-    time_s: float
-    steps: Steps
-    scores: Scores | None = None
-    onsets: Sequence[Onset] = ()
-    closures: Sequence[Closure] = ()
 
 
 @dataclass(slots=True)
@@ -182,6 +172,7 @@ class StreamPipeline:
         expected = self._expect(closed)
         for part in closed:
             step_s = part.steps.step * self.definition.step_s
+            silent = self.decider.silent.copy()
             self.decider.hear(part.steps.row, step_s)
             scores, onsets, closures = None, list[Onset](), self._forgotten
             self._forgotten = []
@@ -193,7 +184,10 @@ class StreamPipeline:
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
             self._explain(scores)
-            yield Outcome(step_s, part.steps, scores, onsets, closures)
+            entities, now = self.roster.entities, self.decider.silent
+            silenced = [entities[row] or () for row in np.flatnonzero(now & ~silent)]
+            speaking = [entities[row] or () for row in np.flatnonzero(silent & ~now)]
+            yield Outcome(step_s, part.steps, scores, onsets, closures, silenced, speaking)
 
     def _expect(self, closed: list[_Closed]) -> Iterator[Floats]:
         """Ask the network once for all windows; return the answer step by step."""

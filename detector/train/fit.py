@@ -26,6 +26,7 @@ PATIENCE = 5
 HUBER_DELTA = 1.0
 GAP_SHARE = 0.5
 GAP_STEPS_MAX = 6
+GAP_NEWEST_SHARE = 0.5
 """Half of the training windows get a gap of up to six steps, carried over like real ones. Real gaps are rare
 in a good recording, and a network that has hardly met any expects wild things after each."""
 
@@ -165,11 +166,12 @@ def with_gaps(value: Floats, seen: Floats, rng: np.random.Generator) -> tuple[Fl
     """Return copies of windows `(windows, steps, signals)` of which some have a gap."""
     windows, steps, _ = value.shape
     length = rng.integers(1, min(GAP_STEPS_MAX, steps - 2) + 1, windows)
-    # The newest steps matter most, so half of the gaps end right before the judged one.
-    last = np.where(rng.random(windows) < 0.5, steps - 2, rng.integers(1, steps - 1, windows))
+    # The newest steps matter most, so many of the gaps end right before the judged one.
+    last = np.where(rng.random(windows) < GAP_NEWEST_SHARE, steps - 2, rng.integers(1, steps - 1, windows))
     first = np.maximum(last - length + 1, 1)
     step = np.arange(steps)
-    gap = (step >= first[:, None]) & (step <= last[:, None]) & (rng.random(windows) < GAP_SHARE)[:, None]
+    chosen: Bools = rng.random(windows) < GAP_SHARE
+    gap = (step >= first[:, None]) & (step <= last[:, None]) & chosen[:, None]
     carried = np.where(gap, first[:, None] - 1, step)
     return np.take_along_axis(value, carried[..., None], 1), np.where(gap[..., None], np.float32(0.0), seen)
 

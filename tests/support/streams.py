@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from detector.stream.nouns import Batch, Bools, Definition, Entity, Floats, Samples, Signal
-from detector.stream.pipeline import Judge, Outcome, StreamPipeline
+from detector.stream.nouns import Batch, Bools, Definition, Entity, Floats, Outcome, Samples, Signal
+from detector.stream.pipeline import Judge, StreamPipeline
 from detector.stream.score import Calibration
 
 GAUGE = Signal("level")
