@@ -6,7 +6,8 @@ samples of a counter one of these is true, tested in this order:
     first    nothing came before, or so long ago that it says nothing: a new base, no rate
     grown    the difference over the time since the last counted sample is the rate
     wrapped  it fell, and adding 2**bits makes a rate that this counter has been seen to reach
-    reset    it fell otherwise (reboot, cleared, replaced card): a new base, no rate, counted;
+    reset    it fell otherwise, or beside another one of the entity that did (reboot, cleared, replaced
+             card): a new base, no rate, counted;
              so is a growth above the signal's `rate_max`, which no interface of that speed can make
     pending  it stands still though it was moving: devices export faster than they refresh, so the
              next growth belongs to the whole time since the last one. Only a counter that stands
@@ -116,6 +117,9 @@ class Counters:
         with np.errstate(divide="ignore", invalid="ignore"):
             wrapped_growth = growth + self._wrap[signal]
             wrapped = (growth < 0) & (wrapped_growth >= 0) & (wrapped_growth / took_s <= rate_limit)
+            # A reboot resets all counters at once: where one fell for no wrap, no other one wrapped.
+            row = cell // self._width
+            wrapped &= ~np.isin(row, row[~first & (growth < 0) & ~wrapped])
             growth = np.where(wrapped, wrapped_growth, growth)
             rate = growth / took_s
         reset = ~first & ((growth < 0) | (rate > self._rate_max[signal]))
