@@ -34,7 +34,8 @@ from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
 from detector.settings import Settings, SettingsError, password
 from detector.stream.nouns import Bools, Definition, Entity, Floats, Outcome, Reconstruct
-from detector.stream.pipeline import Judge, Pipeline, StreamPipeline
+from detector.stream.pipeline import Judge, StreamPipeline
+from detector.stream.streams import Streams
 from detector.stream_settings import StreamSettings
 
 LOG = logging.getLogger("detector.daemon")
@@ -70,7 +71,7 @@ class Daemon:
         self._registry = CollectorRegistry()
         self._snapshot = Snapshot(time.time(), ("the networks are loading",))
         self._durations: Durations = register(self._registry, lambda: self._snapshot)
-        self._pipeline = Pipeline([])
+        self._streams = Streams([])
         self._stopping = False
         self._sign_of_life_s = 0.0
 
@@ -127,7 +128,7 @@ class Daemon:
                 )
             version = loaded.version if loaded else "none"
             say(LOG, "stream", name=stream.name, filter=stream.subscription, bundle=version)
-        self._pipeline = Pipeline(streams)
+        self._streams = Streams(streams)
 
     def _timed(self, judge: Judge) -> Judge:
         inner = judge.reconstruct
@@ -152,11 +153,11 @@ class Daemon:
 
     def _turn(self, wait_s: float) -> int:
         messages = self._subscriber.take(MESSAGES_MAX, wait_s)
-        self._pipeline.feed(messages)
+        self._streams.feed(messages)
         now_s = time.time()
-        if self._pipeline.due(now_s):
+        if self._streams.due(now_s):
             with self._durations.tick.time():
-                for stream, outcome in self._pipeline.tick(now_s):
+                for stream, outcome in self._streams.tick(now_s):
                     self._tell(stream, outcome)
             self._take_snapshot()
         elif now_s - self._snapshot.time_s > SNAPSHOT_S:
@@ -205,7 +206,7 @@ class Daemon:
 
     def _take_snapshot(self) -> None:
         mqtt = self._subscriber.snapshot()
-        dropped = Counter(self._subscriber.dropped()) + self._pipeline.messages_dropped
+        dropped = Counter(self._subscriber.dropped()) + self._streams.messages_dropped
         self._snapshot = Snapshot(
             time_s=time.time(),
             missing=tuple(_missing(mqtt)),
@@ -216,7 +217,7 @@ class Daemon:
         self._give_sign_of_life()
 
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:
-        for stream, loaded in zip(self._pipeline.streams, self._bundles, strict=True):
+        for stream, loaded in zip(self._streams.streams, self._bundles, strict=True):
             yield stream_snapshot(stream, None if loaded is None else _facts(loaded))
 
     def _give_sign_of_life(self) -> None:

@@ -56,7 +56,8 @@ def demo(directory: Path, seed: int, port: int) -> int:
     if directory.exists():
         shutil.rmtree(directory)
     console.rule("1. A simulated fabric, and twelve hours of its history")
-    start_s = float(int((time.time() - TRAIN_S) / STEP_S) * STEP_S)
+    # Midnight, so that the same seed meets the same hours of the day and tells the same story.
+    start_s = float(int(time.time() / 86400.0) - 1) * 86400.0
     scenario = Scenario(
         seed=seed, start_s=start_s, train_s=TRAIN_S, duration_s=TRAIN_S + LIVE_S, plan="each-kind-once"
     )

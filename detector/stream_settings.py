@@ -75,8 +75,8 @@ class StreamSettings(Part):
     imputed_share_max: float = Field(0.5, ge=0, lt=1)
     silence_s: Seconds | None = None
     expire_s: Seconds = 86400.0
-    open_steps: int = Field(3, ge=1, le=64)
-    open_window_steps: int = Field(5, ge=1, le=64)
+    open_steps: int = Field(4, ge=1, le=64)
+    open_window_steps: int = Field(6, ge=1, le=64)
     close_below: float = Field(0.8, gt=0, le=1)
     close_steps: int = Field(3, ge=1, le=64)
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 ARCHITECTURES = ("conv1d",)
-BLIND_STEPS = 4
+BLIND_STEPS = 2
 """The newest steps that a network must expect without having seen them. With one, it takes a link that went
-down for the new normal after two steps; with four, a fault shows for as long as hysteresis asks."""
+down for the new normal after two steps; with four, its expectation is too far off for small faults."""
 
 
 def build(architecture: str, window_steps: int, signals: int) -> Any:
@@ -30,8 +30,8 @@ def build(architecture: str, window_steps: int, signals: int) -> Any:
 def conv1d(window_steps: int, signals: int) -> Any:
     """Convolutional autoencoder that has to expect the newest steps without having seen them.
 
-    They are cut off at the input, for a network that sees the step that it is judged by learns to copy it. The
-    bottleneck has a quarter of the steps and of the width.
+    They are cut off at the input, for a network that sees the step that it is judged by learns to copy it.
+    The bottleneck has a quarter of the steps and of the width.
     """
     from keras import Input, Model, layers  # noqa: PLC0415 -- costs seconds and 500 MB
 

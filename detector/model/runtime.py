@@ -40,7 +40,10 @@ def runner(network: Any) -> Reconstruct:
     def newest_step(values: Any, seen: Any) -> Any:
         return network([values, tf.cast(seen, tf.float32)], training=False)[:, -1]
 
-    newest = tf.function(newest_step, reduce_retracing=True)
+    _, steps, signals = network.input_shape[0]
+    shape = (None, steps, signals)
+    signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.bool)]
+    newest = tf.function(newest_step, input_signature=signature)
 
     def reconstruct(value: Floats, seen: Bools) -> Floats:
         expected = np.empty((len(value), value.shape[2]), np.float32)

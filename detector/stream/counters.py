@@ -127,7 +127,7 @@ class Counters:
         pending = ~first & (growth == 0) & self._moving[cell] & fresh
         self._pending[cell] = pending
         counted: Bools = ~first & ~reset & ~pending
-        self._note_growth(cell, time_s, counted & (growth > 0), pending | first | reset)
+        self._note_growth(cell, time_s, counted & (growth > 0), pending | reset | (first & (growth != 0)))
         self._value[cell] = value
         self._base_s[cell] = np.where(pending, self._base_s[cell], time_s)
         rate_high = self._rate_high[cell] * RATE_HIGH_DECAY

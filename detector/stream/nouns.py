@@ -125,8 +125,8 @@ class Definition:
     imputed_share_max: float = 0.5  # of a window's cells, beyond which it is not scored
     silence_s: float = np.inf  # without a sample for longer, an entity is silent
     expire_s: float = np.inf  # and after this it is forgotten
-    open_steps: int = 3  # an episode opens when the score is above 1 in `open_steps`
-    open_window_steps: int = 5  # of the last `open_window_steps` scored steps
+    open_steps: int = 4  # an episode opens when the score is above 1 in `open_steps`
+    open_window_steps: int = 6  # of the last `open_window_steps` scored steps
     close_below: float = 0.8  # and closes when it is below this edge
     close_steps: int = 3  # for `close_steps` scored steps in a row
 

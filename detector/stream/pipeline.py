@@ -17,7 +17,6 @@ import numpy as np
 from detector.stream.align import Align
 from detector.stream.clock import Clock
 from detector.stream.decide import Decider
-from detector.stream.decode import decoder
 from detector.stream.nouns import (
     Batch,
     Closure,
@@ -27,7 +26,6 @@ from detector.stream.nouns import (
     Entity,
     Floats,
     Ints,
-    Message,
     Onset,
     Outcome,
     Reconstruct,
@@ -44,9 +42,6 @@ from detector.stream.window import Ring
 WINDOWS_MAX = 16_384
 """Windows handed to the network at once when many steps close together (catching up, offline): enough
 to fill its batches, and 64 steps of 8 signals are 32 MiB of them."""
-TOPICS_MAX = 200_000
-"""Topics whose stream and labels are remembered: two an entity of the largest fabric. Beyond, all are
-resolved anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,58 +241,3 @@ class StreamPipeline:
         counted[Drop.LATE] += self.align.late_total
         counted[Drop.DUPLICATE] += self.align.duplicates_total
         return counted
-
-
-class Pipeline:
-    """All streams: messages in, outcomes out."""
-
-    def __init__(self, streams: Sequence[StreamPipeline]) -> None:
-        self.streams = tuple(streams)
-        self._decoders = [decoder(stream.definition) for stream in self.streams]
-        self._routes: dict[str, list[tuple[int, dict[str, str]]]] = {}
-        self.messages_dropped: Counter[Drop] = Counter()
-
-    def feed(self, messages: Sequence[Message]) -> None:
-        """Decode messages; each gives samples or is counted under one reason."""
-        batches = [Batch() for _ in self.streams]
-        arrivals: list[list[float]] = [[] for _ in self.streams]
-        for message in messages:
-            refusal = self._decode(message, batches, arrivals)
-            if refusal is not None:
-                self.messages_dropped[refusal] += 1
-        for stream, batch, arrival_s in zip(self.streams, batches, arrivals, strict=True):
-            if batch.entities or batch.dropped:
-                stream.add(batch, np.array(arrival_s))
-
-    def _decode(
-        self, message: Message, batches: Sequence[Batch], arrivals: Sequence[list[float]]
-    ) -> Drop | None:
-        """Hand a message to every stream whose template fits; a refusal counts if all refuse."""
-        refusal: Drop | None = Drop.TOPIC_UNKNOWN
-        for index, labels in self._route(message.topic):
-            batch = batches[index]
-            answer = self._decoders[index].decode(message, labels, batch)
-            missing = len(batch.entities) - len(arrivals[index])
-            arrivals[index] += [message.arrival_s] * missing
-            refusal = None if answer is None or refusal is None else answer
-        return refusal
-
-    def _route(self, topic: str) -> list[tuple[int, dict[str, str]]]:
-        route = self._routes.get(topic)
-        if route is None:
-            matches = [(index, one.template.match(topic)) for index, one in enumerate(self._decoders)]
-            route = [(index, labels) for index, labels in matches if labels is not None]
-            if len(self._routes) >= TOPICS_MAX:
-                self._routes.clear()
-            self._routes[topic] = route
-        return route
-
-    def tick(self, wall_s: float) -> Iterator[tuple[StreamPipeline, Outcome]]:
-        """Close what is due in every stream at `wall_s`, or at the time of its own data."""
-        for stream in self.streams:
-            for outcome in stream.tick(stream.clock.now_s(wall_s)):
-                yield stream, outcome
-
-    def due(self, wall_s: float) -> bool:
-        """Say whether `tick` would close a step of any stream."""
-        return any(stream.due(stream.clock.now_s(wall_s)) for stream in self.streams)

@@ -26,7 +26,7 @@ TAIL_DEVIATIONS = 3.29
 its own tail stand there too; by its mean square alone, a counter of rare errors is wild at each of them."""
 QUANTILE = 0.995
 """Of the held-out raw scores, above which normal data rarely is; hysteresis takes care of single ones."""
-MARGIN = 1.2
+MARGIN = 1.0
 MARGIN_FEW = 6.0
 """The edge stands above that quantile by `MARGIN + MARGIN_FEW / sqrt(held-out windows an entity)`: the tail
 of what comes is longer than that of what was, and five minutes of history have hardly a tail at all."""

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.stream.nouns import Message, Signal
-from detector.stream.pipeline import Pipeline, StreamPipeline
+from detector.stream.pipeline import StreamPipeline
+from detector.stream.streams import Streams
 from tests.support.streams import COUNTER, GAUGE, START_S, definition, judge
 
 SIGNALS = (GAUGE, COUNTER, Signal("sum", aggregate="sum"))
@@ -45,7 +46,7 @@ def test_any_messages_give_samples_or_exactly_one_drop_and_raise_nothing(turns, 
         ),
         judge(len(SIGNALS)),
     )
-    pipeline = Pipeline([stream])
+    pipeline = Streams([stream])
     accepted, messages, wall_s = 0, 0, START_S
     adding = stream.add
 

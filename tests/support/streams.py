@@ -29,6 +29,8 @@ def definition(*signals: Signal, **changed: object) -> Definition:
         clock="data",
         age_max_s=1e9,
         future_max_s=1e9,
+        open_steps=2,
+        open_window_steps=3,
     )
     return replace(plain, **changed)
 

@@ -103,8 +103,7 @@ def test_each_verb_explains_itself(verb):
         (["train", "data.csv"], "required: --out"),
         (["train", "data.csv", "--out", "x", "--epochs", "0"], "'0' is not a positive number"),
         (["train", "data.csv", "--out", "x", "--architecture", "y"], "invalid choice: 'y'"),
-        (["simulate"], "give --out DIRECTORY or --live"),
-        (["simulate", "--out", "x", "--live"], "give --out DIRECTORY or --live"),
+        (["simulate"], "give --out DIRECTORY, --live, or both"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, what):

@@ -11,7 +11,7 @@ ENTITIES = [("r0",), ("r1",)]
 
 
 def decider(**changed):
-    made = Decider(definition(**{"open_steps": 2, "open_window_steps": 3} | changed))
+    made = Decider(definition(**changed))
     made.resize(2)
     return made
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from detector.stream.nouns import Drop, Message, Signal, State
-from detector.stream.pipeline import Pipeline, StreamPipeline
+from detector.stream.pipeline import StreamPipeline
+from detector.stream.streams import Streams
 from tests.support.streams import (
     COUNTER,
     GAUGE,
@@ -156,7 +157,7 @@ def test_capacity_doubles_in_mid_stream_and_nobody_notices():
 
 
 def test_a_data_clock_that_has_seen_nothing_is_ticked_in_vain():
-    pipeline = Pipeline([StreamPipeline(definition(), judge())])
+    pipeline = Streams([StreamPipeline(definition(), judge())])
     assert not pipeline.due(START_S)
     assert list(pipeline.tick(START_S)) == []
 
@@ -184,7 +185,7 @@ def message(topic="tests/r", payload=b"1", after_s=0.0):
     ],
 )
 def test_a_refused_message_is_counted_under_one_reason(one, reason):
-    pipeline = Pipeline([StreamPipeline(definition(), judge())])
+    pipeline = Streams([StreamPipeline(definition(), judge())])
     pipeline.feed([one])
     assert dict(pipeline.messages_dropped) == {reason: 1}
 
@@ -194,7 +195,7 @@ def test_a_message_goes_to_every_stream_whose_template_fits_and_is_refused_only_
         StreamPipeline(definition(Signal("a")), None),
         StreamPipeline(definition(Signal("b"), topic="{_}/{device}"), None),
     ]
-    pipeline = Pipeline(streams)
+    pipeline = Streams(streams)
     pipeline.feed(
         [message(payload=b'{"a": 1}'), message(payload=b'{"b": 1}'), message(payload=b'{"a":1,"b":1}')]
     )
@@ -205,7 +206,7 @@ def test_a_message_goes_to_every_stream_whose_template_fits_and_is_refused_only_
 
 
 def test_feeding_nothing_does_nothing():
-    pipeline = Pipeline([StreamPipeline(definition(), judge())])
+    pipeline = Streams([StreamPipeline(definition(), judge())])
     pipeline.feed([])
     pipeline.streams[0].add(batch(), np.empty(0))
     assert list(pipeline.tick(START_S)) == []
