@@ -74,6 +74,7 @@ class Daemon:
         self._streams = Streams([])
         self._stopping = False
         self._sign_of_life_s = 0.0
+        self._status = ""
 
     # Life
 
@@ -82,7 +83,7 @@ class Daemon:
         with self._signals(), self._http():
             self._load()
             self._subscriber.start()
-            systemd.notify(READY="1", STATUS="running")
+            systemd.notify(READY="1")
             say(LOG, "ready", version=__version__, streams=len(self._settings.streams))
             try:
                 self._loop()
@@ -171,12 +172,7 @@ class Daemon:
         if definition.clock == "wall" and outcome.scores is not None:
             self._durations.score_latency.observe(time.time() - outcome.time_s)
         if recorder := self._recorders.get(definition.name):
-            recorder.add(
-                np.full(len(outcome.steps.row), outcome.time_s),
-                [stream.roster.entities[row] or () for row in outcome.steps.row],
-                outcome.steps.value,
-                outcome.steps.seen,
-            )
+            _record(recorder, stream, outcome)
         for onset in outcome.onsets:
             _say_of(
                 definition,
@@ -214,23 +210,40 @@ class Daemon:
             messages_dropped={reason.value: count for reason, count in dropped.items()},
             streams=tuple(self._stream_snapshots()),
         )
+        self._tell_status()
         self._give_sign_of_life()
 
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:
         for stream, loaded in zip(self._streams.streams, self._bundles, strict=True):
             yield stream_snapshot(stream, None if loaded is None else _facts(loaded))
 
+    def _tell_status(self) -> None:
+        """Tell the service manager what is missing, when that changes; with or without a watchdog."""
+        status = "; ".join(self._snapshot.missing) or "running"
+        if status != self._status:
+            self._status = status
+            systemd.notify(STATUS=status)
+
     def _give_sign_of_life(self) -> None:
         """Feed the watchdog from the pipeline's own progress: an idle thread would feed it for a dead one."""
         every_s = systemd.watchdog_s()
         if every_s is not None and time.monotonic() - self._sign_of_life_s >= min(every_s, 5.0):
             self._sign_of_life_s = time.monotonic()
-            status = "; ".join(self._snapshot.missing) or "running"
-            systemd.notify(WATCHDOG="1", STATUS=status)
+            systemd.notify(WATCHDOG="1")
 
 
 def _open_bundle(stream: StreamSettings) -> Bundle | None:
     return None if stream.bundle is None else bundle.load_for(stream.definition(), stream.bundle)
+
+
+def _record(recorder: Recorder, stream: StreamPipeline, outcome: Outcome) -> None:
+    """Hand a step to the recorder. A full disk costs rows, and not the recordings of the days after."""
+    steps = outcome.steps
+    entities = [stream.roster.entities[row] or () for row in steps.row]
+    try:
+        recorder.add(np.full(len(steps.row), outcome.time_s), entities, steps.value, steps.seen)
+    except OSError as error:
+        say(LOG, "rows not recorded", logging.ERROR, stream=stream.definition.name, reason=str(error))
 
 
 def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, **facts: object) -> None:

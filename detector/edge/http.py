@@ -56,7 +56,10 @@ class HttpServer:
     def __init__(
         self, host: str, port: int, read: Callable[[], Snapshot | None], registry: CollectorRegistry
     ) -> None:
-        self._server = _Server(host, port, read, registry)
+        try:
+            self._server = _Server(host, port, read, registry)
+        except OSError as error:  # which says neither what for nor where
+            raise OSError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
         self.host, self.port = self._server.server_address[:2]
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="http", daemon=True

@@ -11,9 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 ARCHITECTURES = ("conv1d",)
-BLIND_STEPS = 2
-"""The newest steps that a network must expect without having seen them. With one, it takes a link that went
-down for the new normal after two steps; with four, its expectation is too far off for small faults."""
 
 
 def build(architecture: str, window_steps: int, signals: int) -> Any:
@@ -28,19 +25,19 @@ def build(architecture: str, window_steps: int, signals: int) -> Any:
 
 
 def conv1d(window_steps: int, signals: int) -> Any:
-    """Convolutional autoencoder that has to expect the newest steps without having seen them.
+    """Convolutional autoencoder that has to expect the newest step without having seen it.
 
-    They are cut off at the input, for a network that sees the step that it is judged by learns to copy it.
-    The bottleneck has a quarter of the steps and of the width.
+    It is cut off at the input, for a network that sees the step that it is judged by learns to copy it. The
+    bottleneck has a quarter of the steps and of the width.
     """
     from keras import Input, Model, layers  # noqa: PLC0415 -- costs seconds and 500 MB
 
     values, seen = Input((window_steps, signals), name="values"), Input((window_steps, signals), name="seen")
     width = min(64, max(16, 2 * signals))
-    padding, blind = -window_steps % 4, min(BLIND_STEPS, window_steps // 4)
+    padding = -window_steps % 4
     x = layers.Concatenate()([values, seen])
-    x = layers.Cropping1D((0, blind))(x)
-    x = layers.ZeroPadding1D((padding, blind))(x)
+    x = layers.Cropping1D((0, 1))(x)
+    x = layers.ZeroPadding1D((padding, 1))(x)
     x = layers.Conv1D(width, 5, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv1D(width, 5, strides=2, padding="same", activation="relu")(x)
     x = layers.Dropout(0.1)(x)

@@ -97,10 +97,11 @@ def _stream(name: str, entity: tuple[str, ...], signals: tuple[str, ...], judged
 
 def _kind(signal: str) -> str:
     # Legacy devices count to 2**32; the others' 64 bits never wrap, and their resets fall much further.
+    # Much traffic is no fault, and a backup looks like a surge; what somebody must mend is missing traffic.
     if signal.endswith("octets"):
-        return f'{{ kind = "counter", bits = 32, rate_max = {LINE_OCTETS_S} }}'
+        return f'{{ kind = "counter", bits = 32, rate_max = {LINE_OCTETS_S}, direction = "below" }}'
     if signal.endswith("packets"):
-        return '{ kind = "counter", bits = 32 }'
+        return '{ kind = "counter", bits = 32, direction = "below" }'
     if signal in (*INTERFACE_SIGNALS, *DEVICE_COUNTERS):
         return '{ kind = "counter" }'
     return '{ kind = "gauge" }'

@@ -120,7 +120,13 @@ def scaled(value: Floats, seen: Bools, center: Floats, scale: Floats) -> Floats:
     return np.asarray(result, dtype=np.float32)
 
 
-def errors(newest: Floats, seen: Bools, expected: Floats, error_scale: Floats, sides: Floats) -> Floats:
+def sides(definition: Definition) -> Floats:
+    """Return which deviations of each signal count: 0 both, 1 only above, -1 only below."""
+    side = {"both": 0.0, "above": 1.0, "below": -1.0}
+    return np.array([side[signal.direction] for signal in definition.signals], np.float32)
+
+
+def errors(newest: Floats, seen: Bools, expected: Floats, error_scale: Floats, side: Floats) -> Floats:
     """Return the signed error of the newest step `(windows, signals)`, in usual errors; 0 where unseen.
 
     Args:
@@ -128,10 +134,10 @@ def errors(newest: Floats, seen: Bools, expected: Floats, error_scale: Floats, s
         seen: Which of its signals were seen.
         expected: What the network expects, scaled.
         error_scale: What is usual.
-        sides: `(signals,)`: 0 both directions count, 1 only above, -1 only below.
+        side: As of `sides`, `(signals,)`.
     """
     error = (newest - np.clip(expected, -CLIP, CLIP)) / error_scale
-    wrong_side = (sides != 0) & (np.sign(error) == -sides)
+    wrong_side = (side != 0) & (np.sign(error) == -side)
     return np.where(seen & ~wrong_side, error, np.float32(0.0)).astype(np.float32)
 
 
@@ -147,10 +153,7 @@ class Scorer:
     def __init__(self, definition: Definition, calibration: Calibration) -> None:
         self._calibration = calibration
         self._known = {entity: index for index, entity in enumerate(calibration.entities)}
-        self._sides = np.array(
-            [{"both": 0, "above": 1, "below": -1}[signal.direction] for signal in definition.signals],
-            np.float32,
-        )
+        self._sides = sides(definition)
         self._floor = scale_floor(definition, calibration.pool_center)
         width = len(definition.signals)
         self._center = np.zeros((0, width), np.float32)

@@ -17,6 +17,7 @@ from detector.stream.score import (
     raw_scores,
     robust_scaling,
     scale_floor,
+    sides,
 )
 from detector.train.timeline import Timeline
 
@@ -116,10 +117,12 @@ def calibrate(
         entity: Whose they are.
         learnt: What `scaling` returned.
     """
-    sides = np.zeros(expected.shape[1], np.float32)
-    plain = errors(scaled_newest, seen, expected, np.ones_like(sides), sides)
+    # Where only a fall counts, how far a signal rises says nothing of what is usual. Whoever widens a
+    # direction later has to train again, or gets the alarms of a scale that knows one side.
+    side = sides(past.definition)
+    plain = errors(scaled_newest, seen, expected, np.ones_like(side), side)
     error_scale, pool_error_scale = error_scales(plain, seen, entity, len(past.entities))
-    usual = errors(scaled_newest, seen, expected, error_scale[entity], sides)
+    usual = errors(scaled_newest, seen, expected, error_scale[entity], side)
     edge, pool_edge = edges(raw_scores(usual, seen), entity, len(past.entities))
     center, scale, pool_center, pool_scale = learnt
     return Calibration(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.model.networks import BLIND_STEPS, build
+from detector.model.networks import build
 from detector.model.runtime import runner
 from detector.stream.nouns import Bools, Floats, Ints
 from detector.stream.score import Calibration, scaled
@@ -165,7 +165,7 @@ def _train(
 def with_gaps(value: Floats, seen: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return copies of windows `(windows, steps, signals)` of which some have a gap."""
     windows, steps, _ = value.shape
-    newest = steps - 1 - min(BLIND_STEPS, steps // 4)
+    newest = steps - 2
     length = rng.integers(1, min(GAP_STEPS_MAX, newest - 1) + 1, windows)
     # The newest steps matter most, so many of the gaps end with the last one that the network sees.
     last = np.where(rng.random(windows) < GAP_NEWEST_SHARE, newest, rng.integers(1, newest + 1, windows))
