@@ -179,6 +179,8 @@ def _score(verbs: Verbs) -> None:
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="Parquet, CSV or folders of them")
     parser.add_argument("--bundle", type=Path, required=True, metavar="BUNDLE")
     parser.add_argument("--out", type=Path, required=True, metavar="SCORES.parquet")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings that define the stream")
+    parser.add_argument("--stream", metavar="NAME", help="which of its streams; default: as it was trained")
 
 
 def _scored(asked: argparse.Namespace) -> int:
@@ -186,8 +188,12 @@ def _scored(asked: argparse.Namespace) -> int:
     from detector.model import bundle, runtime  # noqa: PLC0415
     from detector.train import dataset  # noqa: PLC0415
 
-    loaded = bundle.load(asked.bundle)
-    definition = bundle.definition_of(loaded)
+    if asked.config or asked.stream:
+        definition = load_settings(asked).stream(asked.stream).definition()
+        loaded = bundle.load_for(definition, asked.bundle)
+    else:
+        loaded = bundle.load(asked.bundle)
+        definition = bundle.definition_of(loaded)
     data = dataset.read(asked.data, definition.entity)
     rows = offline.score(data, definition, runtime.load_judge(loaded), asked.out)
     print(f"{rows} scores in {asked.out}", file=sys.stderr)

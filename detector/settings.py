@@ -105,6 +105,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"two streams are named {name!r}")
         return value
 
+    def stream(self, name: str | None) -> StreamSettings:
+        """Return the stream of a name, or the only one.
+
+        Raises:
+            SettingsError: There is no such stream, or several and none is named.
+        """
+        found = [stream for stream in self.streams if name in (None, stream.name)]
+        if len(found) != 1:
+            known = ", ".join(stream.name for stream in self.streams) or "none"
+            raise SettingsError(f"--stream: {name or 'name one of several'}; defined: {known}")
+        return found[0]
+
 
 def load(path: Path | None, flags: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of a file, the environment and flags.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -34,6 +35,8 @@ from detector.stream.score import Calibration
 FORMAT = 1
 MANIFEST = "manifest.json"
 CHAMPION = "champion"
+FIXED = ("kind", "bits", "aggregate")
+"""What training fixes of a signal; its direction and highest rate may be turned without training again."""
 MANIFEST_BYTES_MAX = 16 << 20
 """A hundred thousand entities with long names are some 5 MB."""
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
@@ -96,7 +99,7 @@ def save(
             "format": FORMAT,
             "detector_version": __version__,
             "trained_s": round(time.time(), 3),
-            "stream": trained_on(definition),
+            "stream": _described(definition),
             "entity": list(definition.entity),
             "entities": [list(entity) for entity in calibration.entities],
             "files": files,
@@ -162,7 +165,7 @@ def load_for(definition: Definition, directory: Path) -> Bundle:
 
 def differences(bundle: Bundle, definition: Definition) -> list[str]:
     """Return in words where a stream's definition is not what the bundle was trained on."""
-    trained, asked = bundle.manifest["stream"], trained_on(definition)
+    trained, asked = bundle.manifest["stream"], _described(definition)
     lines = [
         f"{key}: bundle {trained.get(key)!r}, settings {asked[key]!r}"
         for key in ("step_s", "window_steps")
@@ -178,7 +181,7 @@ def differences(bundle: Bundle, definition: Definition) -> list[str]:
         for name in new
         if name in old
         for key, value in new[name].items()
-        if old[name].get(key) != value
+        if key in FIXED and old[name].get(key) != value
     ]
     if not lines and list(old) != list(new):
         lines.append(f"signals: the order differs: bundle {list(old)}, settings {list(new)}")
@@ -186,7 +189,7 @@ def differences(bundle: Bundle, definition: Definition) -> list[str]:
 
 
 def definition_of(bundle: Bundle) -> Definition:
-    """Return the definition that a bundle was trained on, with defaults for what it does not fix."""
+    """Return the definition that a bundle was trained on, with defaults for the rest."""
     stream = bundle.manifest["stream"]
     step_s = float(stream["step_s"])
     return Definition(
@@ -202,16 +205,14 @@ def definition_of(bundle: Bundle) -> Definition:
     )
 
 
-def trained_on(definition: Definition) -> dict[str, Any]:
-    """Return what training fixes of a stream; everything else may be turned without retraining."""
-    fixed = ("name", "kind", "bits", "aggregate")
+def _described(definition: Definition) -> dict[str, Any]:
     return {
         "name": definition.name,
         "step_s": definition.step_s,
         "window_steps": definition.window_steps,
         "refresh_s": definition.refresh_s,
         "signals": [
-            {name: value for name, value in asdict(signal).items() if name in fixed}
+            {name: value for name, value in asdict(signal).items() if name != "field" and value != math.inf}
             for signal in definition.signals
         ],
     }

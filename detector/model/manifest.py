@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,6 +21,8 @@ class _Signal(_Part):
     kind: Literal["gauge", "counter"]
     bits: Literal[32, 64]
     aggregate: Literal["last", "mean", "max", "sum"]
+    direction: Literal["both", "above", "below"] = "both"
+    rate_max: float = Field(default=math.inf, gt=0, allow_inf_nan=True)
 
 
 class _Stream(_Part):

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from detector.settings import Settings, SettingsError
+from detector.settings import Settings
 from detector.stream.nouns import Definition
 from detector.train import dataset, infer
 from detector.train.trainer import train as train_bundle
@@ -67,11 +67,7 @@ def prepare(
         DatasetError: The data does not do.
     """
     if settings is not None:
-        streams = [stream for stream in settings.streams if name in (None, stream.name)]
-        if len(streams) != 1:
-            known = ", ".join(stream.name for stream in settings.streams) or "none"
-            raise SettingsError(f"--stream: {name or 'name one of several'}; defined: {known}")
-        definition = streams[0].definition()
+        definition = settings.stream(name).definition()
         return dataset.read(paths, definition.entity), definition
     data = dataset.read(paths)
     definition, empty = without_missing(infer.infer(data, name or paths[0].stem), data)
