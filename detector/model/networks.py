@@ -27,16 +27,20 @@ def build(architecture: str, window_steps: int, signals: int) -> Any:
 def conv1d(window_steps: int, signals: int) -> Any:
     """Convolutional autoencoder that has to expect the newest step without having seen it.
 
-    It is cut off at the input, for a network that sees the step that it is judged by learns to copy it. The
-    bottleneck has a quarter of the steps and of the width.
+    It is cut off at the input, for a network that sees the step that it is judged by learns to copy it. What
+    it learns are deviations from the level of the window (its mean): a level that history never had is news
+    for one window and the new normal after it, where absolute values would err for ever. That is
+    RevIN without the variance (Kim et al., ICLR 2022). The bottleneck has a quarter of the steps and width.
     """
     from keras import Input, Model, layers  # noqa: PLC0415 -- costs seconds and 500 MB
 
     values, seen = Input((window_steps, signals), name="values"), Input((window_steps, signals), name="seen")
     width = min(64, max(16, 2 * signals))
     padding = -window_steps % 4
-    x = layers.Concatenate()([values, seen])
-    x = layers.Cropping1D((0, 1))(x)
+    without_newest = layers.Cropping1D((0, 1))
+    past = without_newest(values)
+    level = layers.GlobalAveragePooling1D(keepdims=True)(past)
+    x = layers.Concatenate()([layers.Subtract()([past, level]), without_newest(seen)])
     x = layers.ZeroPadding1D((padding, 1))(x)
     x = layers.Conv1D(width, 5, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv1D(width, 5, strides=2, padding="same", activation="relu")(x)
@@ -44,5 +48,5 @@ def conv1d(window_steps: int, signals: int) -> Any:
     x = layers.Conv1D(max(4, width // 4), 3, padding="same", activation="relu", name="bottleneck")(x)
     x = layers.Conv1DTranspose(width, 5, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv1DTranspose(width, 5, strides=2, padding="same", activation="relu")(x)
-    x = layers.Cropping1D((padding, 0))(x)
-    return Model([values, seen], layers.Conv1D(signals, 1, name="expected")(x), name="conv1d")
+    x = layers.Conv1D(signals, 1)(layers.Cropping1D((padding, 0))(x))
+    return Model([values, seen], layers.Add(name="expected")([x, level]), name="conv1d")

@@ -64,7 +64,7 @@ def fit(past: Timeline, architecture: str, seed: int, epochs: int, progress: Pro
     """Train a network on all entities of a stream together.
 
     The last quarter of the windows is held out: it stops the training early and calibrates the scores. No
-    step is in both parts.
+    step is judged in both parts; the first windows held out begin with steps that were trained on.
 
     Raises:
         DatasetError: There are too few windows; the message says how many are missing.
@@ -76,9 +76,7 @@ def fit(past: Timeline, architecture: str, seed: int, epochs: int, progress: Pro
     entity, end = past.ends()
     split = _split(end, definition.window_steps)
     learnt = scaling(past, split)
-    training, held_out = end < split, end >= split + definition.window_steps - 1
-    if not held_out.any():
-        held_out = end >= split  # too short for windows of its own: share the inputs, not the judged steps
+    training, held_out = end < split, end >= split
     _check_enough(int(training.sum()), int(held_out.sum()), definition.window_steps)
     parts = [_Windows(past, *learnt[:2], entity[part], end[part]) for part in (training, held_out)]
     network = build(architecture, definition.window_steps, len(definition.signals))

@@ -1,0 +1,67 @@
+"""The daemon and a broker that is absent, comes, dies and comes back: one life, told in order."""
+
+import signal
+
+import pytest
+
+from detector.edge.publisher import publish_messages
+from tests.support.bundles import samples
+from tests.support.daemon import running
+from tests.support.mosquitto import Mosquitto
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    """Return a broker that is not running yet."""
+    broker = Mosquitto(tmp_path_factory.mktemp("broker"))
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="module")
+def daemon(trained, broker, tmp_path_factory):
+    with running(tmp_path_factory.mktemp("daemon"), trained.settings(), broker=broker.port) as daemon:
+        yield daemon
+
+
+def replay(daemon, broker, published):
+    """Publish at once; return when the daemon has judged it all."""
+    before = daemon.total("detector_samples_total")
+    publish_messages(published, host="127.0.0.1", port=broker.port, speed=0)
+    daemon.wait_for_samples(before + samples(published))
+
+
+def test_without_a_broker_the_daemon_answers_and_says_what_is_missing(daemon):
+    daemon.wait_for(lambda: "unreachable" in daemon.log)
+    daemon.wait_for(lambda: daemon.get("/-/ready") == (503, "the broker is not connected\n"))
+    assert daemon.get("/-/healthy") == (200, "ok\n")
+    assert daemon.total("detector_mqtt_connected") == 0
+    assert daemon.total("detector_mqtt_network_thread_alive") == 1
+
+
+def test_when_the_broker_appears_it_becomes_ready_and_scores(daemon, broker, trained):
+    broker.start()
+    daemon.wait_until_ready()
+    replay(daemon, broker, trained.between(0, 30))
+    assert daemon.total("detector_mqtt_connected") == 1
+    assert daemon.total("detector_mqtt_reconnects_total") == 0
+    assert daemon.total("detector_windows_scored_total") > 0
+
+
+def test_a_broker_that_is_killed_and_comes_back_is_subscribed_to_again(daemon, broker, trained):
+    scored = daemon.total("detector_windows_scored_total")
+    broker.kill()
+    daemon.wait_for(lambda: daemon.total("detector_mqtt_connected") == 0)
+    assert daemon.get("/-/ready")[0] == 503
+    broker.start()
+    daemon.wait_until_ready()
+    replay(daemon, broker, trained.between(30, 45))
+    assert daemon.total("detector_mqtt_reconnects_total") == 1
+    assert daemon.total("detector_windows_scored_total") > scored
+    assert daemon.total("detector_entities", state="ready") == daemon.total("detector_entities")
+
+
+def test_after_all_that_sigterm_still_ends_it_with_0(daemon):
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert "Traceback" not in daemon.log

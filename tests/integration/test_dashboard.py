@@ -1,0 +1,122 @@
+"""Every query of the dashboard and the alerts, asked of a Prometheus that scrapes a daemon at work."""
+
+import math
+import time
+from itertools import takewhile
+from pathlib import Path
+from threading import Event, Thread
+
+import orjson
+import pytest
+
+from detector.edge.publisher import publish_messages
+from tests.support import dashboard
+from tests.support.bundles import DOWN
+from tests.support.daemon import running
+from tests.support.mosquitto import running_mosquitto
+from tests.support.prometheus import prometheus, wait_until
+
+RULES = Path(__file__).parents[2] / "config" / "prometheus" / "detector.rules.yml"
+LOST = "leaf3"
+BROKEN = orjson.dumps({"fields": {"in_octets": "?", "out_octets": 1}, "tags": {"interface": "Ethernet1"}})
+
+
+def settings(trained):
+    """The devices live on the clock of the wall, for what is measured against it; the rest replays."""
+    before, _, after = trained.settings("silence_s = 10.0").rpartition('clock = "data"')
+    return f'{before}clock = "wall"{after}'
+
+
+def now(trained):
+    """Yield the messages of the devices from now on."""
+    published = [one for one in trained.between(0, 300) if one[1].endswith("/devices")]
+    shift_s = int(time.time()) - int(published[0][0])
+    for time_s, topic, payload in published:
+        record = orjson.loads(payload)
+        record["timestamp"] += 1000 * shift_s
+        yield time_s, topic, orjson.dumps(record)
+
+
+@pytest.fixture(scope="module")
+def live(trained, broker):
+    """Publish the devices in real time, on a thread, while a test runs."""
+    over = Event()
+    messages = takewhile(lambda _: not over.is_set(), now(trained))
+    thread = Thread(
+        target=publish_messages, args=(messages,), kwargs={"host": "127.0.0.1", "port": broker.port}
+    )
+    yield thread
+    over.set()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    with running_mosquitto(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def store(trained, broker, live, tmp_path_factory):
+    """Return a Prometheus whose detector has an open episode, a silent device, and refused some messages."""
+
+    def publish(published):
+        publish_messages(published, host="127.0.0.1", port=broker.port, qos=1, speed=0)
+
+    with running(tmp_path_factory.mktemp("daemon"), settings(trained), broker=broker.port) as daemon:
+        daemon.wait_until_ready()
+        live.start()
+        with prometheus(
+            tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{daemon.port}", rules=[RULES]
+        ) as store:
+            store.wait_until_scraped()  # a rate needs a value from before
+            links = [one for one in trained.between(0, 62) if one[1].endswith("/interfaces")]
+            links += [one for one in trained.between(62, 80, without=LOST) if one[1].endswith("/interfaces")]
+            publish(
+                [
+                    *links,
+                    (0.0, f"telegraf/{DOWN[0]}/interfaces", b"{"),
+                    (0.0, "telegraf/x/interfaces", BROKEN),
+                ]
+            )
+            yield store
+
+
+@pytest.mark.parametrize(("title", "promql"), dashboard.queries())
+def test_a_query_of_the_dashboard_has_an_answer(store, title, promql):
+    def answered():
+        return any(not math.isnan(float(one["value"][1])) for one in store.query(promql))
+
+    wait_until(answered, lambda: f"{title}: {promql}: {store.query(promql)}")
+
+
+def test_the_rules_load_and_none_of_them_fails(store):
+    groups = store.get("/api/v1/rules")["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert len(rules) == RULES.read_text().count("- alert:")
+    wait_until(lambda: all(one["health"] == "ok" for one in _rules(store)), lambda: f"{_rules(store)}")
+
+
+def _rules(store):
+    return [rule for group in store.get("/api/v1/rules")["groups"] for rule in group["rules"]]
+
+
+def test_the_alert_fires_and_says_what_is_wrong_where(store):
+    def alerts():
+        return [
+            alert
+            for alert in store.get("/api/v1/alerts")["alerts"]
+            if alert["labels"]["alertname"] == "DetectorAnomaly"
+            and (alert["labels"]["device"], alert["labels"].get("interface")) == DOWN
+        ]
+
+    wait_until(lambda: any(alert["state"] == "firing" for alert in alerts()), lambda: f"{alerts()}")
+    said = alerts()[0]["annotations"]
+    assert f"device={DOWN[0]}" in said["summary"]
+    assert "_octets" in said["description"] or "_packets" in said["description"]
+    assert "expected" in said["description"]
+
+
+def test_the_alert_of_silence_names_the_device(store):
+    lost = f'ALERTS{{alertname="DetectorSilence",alertstate="firing",device="{LOST}"}}'
+    wait_until(lambda: store.query(lost), lambda: f"{store.get('/api/v1/alerts')}")

@@ -1,0 +1,133 @@
+"""The verbs that work on data: replay, record, train and score, one after the other, as a user would."""
+
+import json
+import signal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from detector.edge import replay
+from detector.edge.publisher import publish_messages
+from tests.support.bundles import LIVE_S
+from tests.support.daemon import detector, running
+from tests.support.mosquitto import running_mosquitto
+
+TOPIC = "telegraf/{device}/devices"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    with running_mosquitto(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def live(fabric, tmp_path_factory):
+    """Return the raw data of the devices since the end of the history, as a file."""
+    path = tmp_path_factory.mktemp("data") / "devices.parquet"
+    table = pq.read_table(fabric.directory / "devices.parquet")
+    pq.write_table(table.filter(pc.greater_equal(table["time"], LIVE_S)), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recording(fabric, live, broker, tmp_path_factory):
+    """Return the folder that `detector record` wrote while `detector replay` published the raw data."""
+    directory = tmp_path_factory.mktemp("record")
+    settings = fabric.settings(bundles=False)
+    with running(directory, settings, verb="record", broker=broker.port) as daemon:
+        daemon.wait_until_ready()
+        words = ["replay", live, "--topic", TOPIC, "--mqtt.host", "127.0.0.1", "--mqtt.port", broker.port]
+        said = detector(*words, "--speed", 0)
+        assert said.returncode == 0, said.stderr
+        count = pq.read_metadata(live).num_rows
+        assert f"{count} messages published" in said.stderr
+        daemon.wait_for(lambda: daemon.total("detector_messages_received_total") == count)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+    return directory / "recordings" / "devices"
+
+
+def score(bundle, data, out):
+    """Score data; return the rows by time and device."""
+    said = detector("score", data, "--bundle", bundle, "--out", out)
+    assert said.returncode == 0, said.stderr
+    rows = pq.read_table(out).to_pylist()
+    return {(row["time"], row["device"]): (row["score"], row["anomalous"]) for row in rows}
+
+
+@pytest.fixture(scope="module")
+def scores(trained, live, tmp_path_factory):
+    """Return the path of what `detector score` wrote, and its rows by time and device."""
+    out = tmp_path_factory.mktemp("scores") / "scores.parquet"
+    return out, score(trained.directory / "bundles" / "devices", live, out)
+
+
+def test_a_recording_holds_rates_where_the_messages_held_counters(live, recording):
+    raw, recorded = pq.read_table(live), pq.read_table(recording)
+    counter = raw["bgp_updates_received"].drop_null().to_numpy()
+    rate = recorded["bgp_updates_received"].drop_null().to_numpy()
+    assert 0 <= rate.min() <= rate.max() < counter.min()
+    # A clear sends the same updates, counted or as rates over time.
+    device = pc.equal(recorded["device"], "leaf2")
+    sent = raw.filter(pc.equal(raw["device"], "leaf2"))["bgp_updates_received"].drop_null().to_numpy()
+    assert np.nansum(recorded.filter(device)["bgp_updates_received"].to_numpy()) == pytest.approx(
+        np.ptp(sent), rel=0.1
+    )
+    metadata = json.loads(pq.read_schema(next(recording.rglob("*.parquet"))).metadata[b"detector"])
+    assert metadata["kinds"] == "rates"
+
+
+def test_train_takes_a_recording(trained, recording, tmp_path):
+    words = ["--config", trained.config, "--stream", "devices", "--out", tmp_path / "bundle", "--epochs", "1"]
+    said = detector("train", recording, *words)
+    assert said.returncode == 0, said.stderr
+    assert (tmp_path / "bundle" / "champion" / "manifest.json").exists()
+
+
+def test_score_writes_a_row_for_each_scored_step(scores):
+    path, rows = scores
+    schema = pq.read_schema(path)
+    assert schema.names == ["time", "device", "score", "anomalous"]
+    assert [schema.field(name).type for name in ("time", "device", "anomalous")] == [
+        pa.float64(),
+        pa.string(),
+        pa.bool_(),
+    ]
+    assert len(rows) == pq.read_metadata(path).num_rows
+    # The sessions of leaf2 are cleared from 150 to 180.
+    assert rows[LIVE_S + 170, "leaf2"][0] > 1
+    assert [rows[LIVE_S + at_s, "leaf2"][1] for at_s in (140, 170, 240)] == [False, True, False]
+
+
+def test_a_recording_scores_as_the_raw_data_that_it_was_made_of(trained, recording, scores, tmp_path):
+    recorded = score(trained.directory / "bundles" / "devices", recording, tmp_path / "scores.parquet")
+    raw = {key: value for key, value in scores[1].items() if key in recorded}
+    assert len(raw) > 0.95 * len(scores[1])
+    assert [one for one, _ in recorded.values()] == pytest.approx([one for one, _ in raw.values()], abs=1e-3)
+
+
+def test_the_live_daemon_and_score_agree(trained, live, broker, scores, tmp_path):
+    compared = {}
+    table = replay.read_dataset([live])
+    messages = list(replay.messages(table, TOPIC, "telegraf-json", "devices"))
+    with running(tmp_path, trained.settings(), broker=broker.port) as daemon:
+        daemon.wait_until_ready()
+        for begin_s, end_s in [(0, 30), (30, 80), (80, 155), (155, 156), (156, 170), (170, 250)]:
+            part = [one for one in messages if begin_s <= one[0] - LIVE_S < end_s]
+            publish_messages(part, host="127.0.0.1", port=broker.port, speed=0)
+            newest_s = LIVE_S + end_s - 2
+            daemon.wait_for(
+                lambda at_s=newest_s: any(one["last_sample_s"] == at_s for one in daemon.entities())
+            )
+            for one in daemon.entities():
+                key = one["last_sample_s"], one["labels"]["device"]
+                compared[key] = one["score"], one["active"]
+    assert len(compared) > 20
+    assert any(active for _, active in compared.values())
+    for key, (score_live, active) in compared.items():
+        assert scores[1][key][0] == pytest.approx(score_live, abs=1e-3), key
+        assert scores[1][key][1] == active, key
