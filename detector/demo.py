@@ -36,7 +36,7 @@ from detector.simulate.scenario import Scenario
 TRAIN_S = 12 * 3600.0
 LIVE_S = 75 * 60.0
 STEP_S = 10.0
-WINDOW_STEPS = 32
+WINDOW_STEPS = 60
 SPEED = 60.0
 EPOCHS = 12
 ROWS = 10

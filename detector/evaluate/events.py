@@ -2,7 +2,7 @@
 
 The rules, once. An episode belongs to an event when it is open at some time from the event's onset to
 `AFTER_S` after its end, on the labelled entity, on an interface of the labelled device, or on its device.
-A `fault` with an episode of its own is found; `restore` and `change` count neither way. An episode is false
+A `fault` with an episode of its own that began with it, and not long before, is found; `restore` and `change` count neither way. An episode is false
 when it belongs to no event at all, or to `bait` alone. What the consequences of a fault do elsewhere at the
 same time (the other end of a link that went down) is neither found nor false.
 """
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 AFTER_S = 120.0
 """How long after its end an event still explains an episode: windows hold its traces, rates recover."""
+BEFORE_S = 30.0
+"""How long before its onset an episode may begin and still be found by: the last sample before a silence, the
+begin of a step. One that was open already has told nobody anything new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def judge(events: Sequence[Event], episodes: Sequence[Episode]) -> tuple[list[Ve
     verdicts = [
         Verdict(
             event,
-            tuple(episode for episode in episodes if _same_time(event, episode) and _own(event, episode)),
+            tuple(episode for episode in episodes if _began_with(event, episode) and _own(event, episode)),
         )
         for event in events
     ]
@@ -79,6 +82,10 @@ def _explains(event: Event, episode: Episode) -> bool:
 
 def _same_time(event: Event, episode: Episode) -> bool:
     return episode.start_s <= event.end_s + AFTER_S and episode.end_s >= event.start_s
+
+
+def _began_with(event: Event, episode: Episode) -> bool:
+    return event.start_s - BEFORE_S <= episode.start_s <= event.end_s + AFTER_S
 
 
 def _own(event: Event, episode: Episode) -> bool:
