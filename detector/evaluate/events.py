@@ -2,9 +2,10 @@
 
 The rules, once. An episode belongs to an event when it is open at some time from the event's onset to
 `AFTER_S` after its end, on the labelled entity, on an interface of the labelled device, or on its device.
-A `fault` with an episode of its own that began with it, and not long before, is found; `restore` and `change` count neither way. An episode is false
-when it belongs to no event at all, or to `bait` alone. What the consequences of a fault do elsewhere at the
-same time (the other end of a link that went down) is neither found nor false.
+A `fault` is found by an episode of its own that began with it, and not long before; `restore` and `change`
+count neither way. An episode is false when it belongs to no event at all, or to `bait` alone. What the
+consequences of a fault do elsewhere at the same time (the other end of a link that went down) is neither
+found nor false.
 """
 
 from __future__ import annotations

@@ -25,12 +25,12 @@ TAIL = 0.999
 TAIL_DEVIATIONS = 3.29
 """A normal distribution is beyond 3.29 deviations in 0.1 % of the cases. A signal's usual error is what makes
 its own tail stand there too; by its mean square alone, a counter of rare errors is wild at each of them."""
-QUANTILE = 0.995
-"""Of the held-out raw scores, above which normal data rarely is; hysteresis takes care of single ones."""
-MARGIN = 1.0
-MARGIN_FEW = 6.0
-"""The edge stands above that quantile by `MARGIN + MARGIN_FEW / sqrt(held-out windows an entity)`: the tail
-of what comes is longer than that of what was, and five minutes of history have hardly a tail at all."""
+QUANTILE = 0.98
+"""Of the held-out raw scores; normal data is above it once in fifty steps, and for four of six in a row, which
+is what opens an episode, hardly ever."""
+MARGIN_FEW = 3.0
+"""The edge is that quantile times `1 + MARGIN_FEW / sqrt(held-out windows an entity)`: the tail of what comes is
+longer than that of what was, and five minutes of history have hardly a tail at all."""
 EDGE_FLOOR = 1.0
 """The least raw score at the edge: one usual error, or data that never moved would be judged by rounding."""
 ERROR_FLOOR = 0.2
@@ -87,7 +87,7 @@ def error_scales(error: Floats, seen: Bools, entity: Ints, entities: int) -> tup
 
 def edges(raw: Floats, entity: Ints, entities: int) -> tuple[Floats, float]:
     """Return the edge of normal of each entity, and of the pool, from raw held-out scores `(windows,)`."""
-    margin = MARGIN + MARGIN_FEW / float(np.sqrt(np.median(np.unique(entity, return_counts=True)[1])))
+    margin = 1.0 + MARGIN_FEW / float(np.sqrt(np.median(np.unique(entity, return_counts=True)[1])))
     pool = margin * float(np.quantile(raw, QUANTILE))
     own = np.full(entities, pool, np.float32)
     for index in np.unique(entity):
