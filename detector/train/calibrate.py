@@ -26,11 +26,11 @@ TAIL_DEVIATIONS = 3.29
 """A normal distribution is beyond 3.29 deviations in 0.1 % of the cases. A signal's usual error is what makes
 its own tail stand there too; by its mean square alone, a counter of rare errors is wild at each of them."""
 QUANTILE = 0.98
-"""Of the held-out raw scores; normal data is above it once in fifty steps, and for four of six in a row, which
-is what opens an episode, hardly ever."""
+"""Of the held-out raw scores; normal data is above it once in fifty steps, and in four of six, which is what
+opens an episode, hardly ever."""
 MARGIN_FEW = 3.0
-"""The edge is that quantile times `1 + MARGIN_FEW / sqrt(held-out windows an entity)`: the tail of what comes is
-longer than that of what was, and five minutes of history have hardly a tail at all."""
+"""The edge is that quantile times `1 + MARGIN_FEW / sqrt(held-out windows an entity)`: the tail of what comes
+is longer than that of what was, and five minutes of history have hardly a tail at all."""
 EDGE_FLOOR = 1.0
 """The least raw score at the edge: one usual error, or data that never moved would be judged by rounding."""
 ERROR_FLOOR = 0.2
