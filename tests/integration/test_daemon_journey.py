@@ -72,7 +72,7 @@ def test_a_full_window_has_a_score_and_quiet_time_is_normal(journey):
 
 
 def test_a_link_that_goes_down_is_an_episode_that_says_what_is_wrong(journey):
-    journey.replay(55, 80)
+    journey.replay(55, 70)
     assert journey.ask(f"detector_anomaly_score{{{LINK}}}") > 1
     assert journey.ask(f"detector_anomaly_active{{{LINK}}}") == 1
     onset_s = journey.ask(f"detector_anomaly_onset_timestamp_seconds{{{LINK}}}")
@@ -85,7 +85,7 @@ def test_a_link_that_goes_down_is_an_episode_that_says_what_is_wrong(journey):
 
 
 def test_when_the_episode_is_over_its_signals_are_gone(journey):
-    journey.replay(80, 140)
+    journey.replay(70, 140)
     assert journey.ask(f"detector_anomaly_active{{{LINK}}}") == 0
     assert journey.ask(f"detector_anomaly_score{{{LINK}}}") < 1
     assert journey.ask(f'count({{__name__=~"detector_(signal|anomaly_onset).*",{LINK}}})') is None
