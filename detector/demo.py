@@ -235,10 +235,9 @@ def _screen(entities: list[dict[str, Any]], now_s: float, scenario: Scenario, li
 
 
 def _why(one: Mapping[str, Any]) -> str:
-    signals = sorted(one.get("signals") or [], key=lambda signal: -signal["contribution"])
     return ", ".join(
         f"{signal['signal']} {_number(signal['observed'])} (expected {_number(signal['expected'])})"
-        for signal in signals[:2]
+        for signal in one["signals"][:2]  # the one that contributes most first
     )
 
 
@@ -270,10 +269,8 @@ def _report(console: Console, verdicts: list[Verdict], false: list[Episode]) -> 
         after = f"{verdict.delay_s:.0f} s" if verdict.found else ""
         table.add_row(event.event, " ".join(event.entity.values()), event.kind, found, after, style=style)
     console.print(table)
-    kinds = {verdict.event.event for verdict in verdicts if verdict.found and verdict.event.kind == "fault"}
-    console.print(
-        f"{len(kinds)} of 8 kinds of fault found; {len(false)} false alarms in {LIVE_S / 60:.0f} min"
-    )
+    kinds = len(_found(verdicts, "fault"))
+    console.print(f"{kinds} of 8 kinds of fault found; {len(false)} false alarms in {LIVE_S / 60:.0f} min")
     for episode in false:
         entity = " ".join(episode.entity.values())
         console.print(
@@ -282,7 +279,9 @@ def _report(console: Console, verdicts: list[Verdict], false: list[Episode]) -> 
 
 
 def _good(verdicts: list[Verdict]) -> bool:
-    found = {verdict.event.event for verdict in verdicts if verdict.found}
-    kinds = {verdict.event.event for verdict in verdicts if verdict.found and verdict.event.kind == "fault"}
-    baits = {verdict.event.event for verdict in verdicts if verdict.found and verdict.event.kind == "bait"}
-    return len(kinds) >= KINDS_MIN and set(MUST_FIND) <= found and not baits
+    faults = _found(verdicts, "fault")
+    return len(faults) >= KINDS_MIN and set(MUST_FIND) <= faults and not _found(verdicts, "bait")
+
+
+def _found(verdicts: list[Verdict], kind: str) -> set[str]:
+    return {verdict.event.event for verdict in verdicts if verdict.found and verdict.event.kind == kind}

@@ -1,9 +1,10 @@
 """The order of the stages: the one place that knows it.
 
-    feed(messages)   decode -> samples, which wait in `align`
-    tick(now)        close the steps that are due -> windows -> one call of the network -> scores -> verdicts
+    add(batch)   decoded records -> samples, which wait in `align`
+    tick(now)    close the steps that are due -> windows -> one call of the network -> scores -> verdicts
 
-The same pipeline runs live, in `detector score` and in training; only who feeds it differs.
+`streams` decodes, and hands each message to its streams. The same pipeline runs live and in `detector score`,
+and training cuts the same windows; only who feeds it differs.
 """
 
 from __future__ import annotations

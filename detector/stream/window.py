@@ -88,25 +88,6 @@ def enough_seen(seen_count: Ints, window_steps: int, imputed_share_max: float) -
     return np.asarray((reported > 0) & (imputed_share <= imputed_share_max))
 
 
-def timeline_windows(value: Floats, seen: Bools, window_steps: int) -> tuple[Floats, Bools]:
-    """Cut every full window out of one entity's whole timeline, as views.
-
-    This is how the trainer sees what `Ring` shows the daemon one window at a time; a test proves the two
-    equal to the last bit.
-
-    Args:
-        value: `(steps, signals)`, unseen cells carried on (`carry`).
-        seen: Same shape.
-        window_steps: Length of a window.
-
-    Returns:
-        `(steps - window_steps + 1, window_steps, signals)` for both.
-    """
-    view = np.lib.stride_tricks.sliding_window_view
-    axes = (0, 2, 1)
-    return view(value, window_steps, 0).transpose(axes), view(seen, window_steps, 0).transpose(axes)
-
-
 def carry(value: Floats, seen: Bools) -> Floats:
     """Let every unseen cell of a timeline `(steps, signals)` carry on what was seen last, 0 before that."""
     index: Ints = np.where(seen, np.arange(len(value))[:, None], -1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -74,4 +73,4 @@ def prepare(
     if empty:
         print(f"left out, never seen: {', '.join(empty)}", file=sys.stderr)  # noqa: T201
     print(infer.as_toml(definition))  # noqa: T201 -- a result: ready for the settings file
-    return data, replace(definition)
+    return data, definition

@@ -13,8 +13,6 @@ from detector.train.dataset import Dataset, DatasetError
 from detector.train.fit import Fitted, Progress, fit
 from detector.train.timeline import Timeline, timeline
 
-EPOCHS = 60
-
 
 def train(
     dataset: Dataset,
