@@ -95,7 +95,7 @@ def _incident(
     if name == "periodic_stall":
         middle_s = slot_begin_s + slot_s / 2
         # One of those that happen anyway; where the time is too short for one, one more.
-        own = [[middle_s, middle_s + event.duration_s[0]]]
+        own = [[middle_s, min(middle_s + min(event.duration_s[0], slot_s / 2), scenario.end_s)]]
         stalls = [s for s in habits.stalls_s.tolist() if abs(s[0] - middle_s) < STALL_PERIOD_S[1] / 2]
         inside = [s for s in stalls if scenario.start_s + scenario.train_s <= s[0] and s[1] <= scenario.end_s]
         start_s, end_s = min(inside or own, key=lambda stall: abs(stall[0] - middle_s))

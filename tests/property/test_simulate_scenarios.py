@@ -1,7 +1,7 @@
 """Whatever the scenario, the simulation keeps its promises."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detector.simulate.fabric import simulate
@@ -30,6 +30,17 @@ def scenarios(draw):
 
 @settings(max_examples=25, deadline=None)
 @given(scenarios())
+@example(  # a slot that is shorter than a stall, at the end
+    Scenario(
+        seed=161,
+        devices=3,
+        interfaces=2,
+        cadence_s=1.0,
+        train_s=60.0,
+        duration_s=315.0,
+        plan="each-kind-once",
+    )
+)
 def test_every_scenario_gives_ordered_whole_and_labelled_data(scenario):
     simulation = simulate(scenario)
     for table, signals in ((simulation.interfaces, INTERFACE_SIGNALS), (simulation.devices, DEVICE_SIGNALS)):
