@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
-    InitSettingsSource,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -90,11 +90,21 @@ class Settings(BaseSettings):
         extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=False
     )
 
-    mqtt: MqttSettings = MqttSettings()
-    http: HttpSettings = HttpSettings()
-    log: LogSettings = LogSettings()
-    record: RecordSettings = RecordSettings()
+    mqtt: MqttSettings = Field(default_factory=MqttSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    record: RecordSettings = Field(default_factory=RecordSettings)
     streams: list[StreamSettings] = []
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # the sources not asked for here
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- pydantic-settings names it
+        init_settings: PydanticBaseSettingsSource,
+        **_others: object,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load` has merged, and nothing beside it."""
+        return (init_settings,)
 
     @field_validator("streams")
     @classmethod
@@ -130,20 +140,14 @@ def load(path: Path | None, flags: Mapping[str, str] | None = None) -> Settings:
     """
     tree = {} if path is None else _read(path)
     _check_environment()
-
-    class Loaded(Settings):
-        @classmethod
-        def settings_customise_sources(  # type: ignore[override]  # the sources not asked for here
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            **_unused: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, InitSettingsSource(settings_cls, tree)
-
+    for over in (EnvSettingsSource(Settings)(), _nested(flags or {})):
+        for section, keys in over.items():
+            given = tree.get(section, {})
+            if not isinstance(given, dict):
+                raise SettingsError(f"{section}: not a table")
+            tree[section] = given | keys
     try:
-        return Loaded(**_nested(flags or {}))
+        return Settings(**tree)
     except ValidationError as error:
         raise SettingsError("\n".join(_problems(error))) from None
 

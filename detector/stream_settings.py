@@ -24,7 +24,7 @@ Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
 class Part(BaseModel):
     """A table of the settings: unknown keys are refused, and so are NaN and infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class SignalSettings(Part):

@@ -1,8 +1,15 @@
 """What takes seconds to make, made once for all tests."""
 
+import os
+
 import pytest
+from hypothesis import settings
 
 from tests.support.bundles import make_fabric, train
+
+# The judge of a change tries the same examples each time; every run of a developer tries new ones.
+if os.environ.get("REQUIRE_SERVICES") == "1":
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

@@ -24,13 +24,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detector import __version__
-from detector.model import calibration as arrays
 from detector.model.manifest import check
 from detector.stream.nouns import Definition, Signal
-from detector.stream.score import Calibration
+
+if TYPE_CHECKING:  # whether a bundle is whole is said without numpy
+    from detector.stream.score import Calibration
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -49,11 +50,10 @@ class BundleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A loaded version, its network still on disk."""
+    """A version whose files are what its manifest says; network and calibration are still on disk."""
 
     path: Path
     manifest: Mapping[str, Any]
-    calibration: Calibration
 
     @property
     def version(self) -> str:
@@ -64,6 +64,22 @@ class Bundle:
     def network_path(self) -> Path:
         """The network's file, checked against its sha256 by `load`."""
         return self.path / "network.keras"
+
+    def calibration(self) -> Calibration:
+        """Load the calibration.
+
+        Raises:
+            BundleError: It is unreadable, or not one of these entities and signals.
+        """
+        from detector.model import calibration  # noqa: PLC0415 -- numpy
+
+        entities = tuple(tuple(entity) for entity in self.manifest["entities"])
+        try:
+            return calibration.read(
+                self.path / "calibration.npz", entities, len(self.manifest["stream"]["signals"])
+            )
+        except ValueError as error:
+            raise BundleError(f"{self.path}/calibration.npz: {error}") from None
 
 
 def save(
@@ -129,7 +145,7 @@ def promote(version: Path) -> None:
 def load(directory: Path) -> Bundle:
     """Return the champion of a bundle, or the version that the directory itself is.
 
-    Takes milliseconds: the network's file is checked, not loaded.
+    Takes milliseconds: the files are checked, not loaded.
 
     Raises:
         BundleError: It is missing, altered, of another format, or not what its manifest says.
@@ -143,7 +159,7 @@ def load(directory: Path) -> Bundle:
             raise BundleError(f"{path}: {name} is missing")
         if _sha256(path / name) != expected:
             raise BundleError(f"{path}: {name} was altered: its sha256 is not the manifest's")
-    return Bundle(path, manifest, _load_calibration(path, manifest))
+    return Bundle(path, manifest)
 
 
 def load_for(definition: Definition, directory: Path) -> Bundle:
@@ -251,18 +267,12 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _save_calibration(draft: Path, calibration: Calibration) -> None:
+    from detector.model.calibration import write  # noqa: PLC0415 -- numpy
+
     try:
-        arrays.write(draft / "calibration.npz", calibration)
+        write(draft / "calibration.npz", calibration)
     except ValueError as error:
         raise BundleError(f"calibration: {error}") from None
-
-
-def _load_calibration(path: Path, manifest: Mapping[str, Any]) -> Calibration:
-    entities = tuple(tuple(entity) for entity in manifest["entities"])
-    try:
-        return arrays.read(path / "calibration.npz", entities, len(manifest["stream"]["signals"]))
-    except ValueError as error:
-        raise BundleError(f"{path}/calibration.npz: {error}") from None
 
 
 def _sha256(file: Path) -> str:

@@ -25,12 +25,13 @@ def load_judge(bundle: Bundle) -> Judge:
     """Load a bundle's network and run it once in every batch shape. Takes seconds.
 
     Raises:
-        BundleError: Keras refuses the network.
+        BundleError: Keras refuses the network, or the calibration is not one.
     """
+    calibration = bundle.calibration()
     stream = bundle.manifest["stream"]
     reconstruct = runner(load_network(bundle.network_path))
     warm_up(reconstruct, stream["window_steps"], len(stream["signals"]))
-    return Judge(reconstruct, bundle.calibration)
+    return Judge(reconstruct, calibration)
 
 
 def runner(network: Any) -> Reconstruct:

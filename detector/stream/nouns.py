@@ -12,18 +12,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol, Self
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if (
+    TYPE_CHECKING
+):  # settings and messages are checked without an array: `detector check` starts in half the time
+    import numpy as np
+    from numpy.typing import NDArray
 
 Entity = tuple[str, ...]
 """The values of a stream's entity labels, in the order of `Definition.entity`."""
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.signedinteger[Any]]
-Bools = NDArray[np.bool_]
+Floats: TypeAlias = "NDArray[np.float32]"
+Doubles: TypeAlias = "NDArray[np.float64]"
+Ints: TypeAlias = "NDArray[np.signedinteger[Any]]"
+Bools: TypeAlias = "NDArray[np.bool_]"
 
 
 REFRESH_STEPS = 1.5
@@ -91,7 +95,7 @@ class Signal:
     aggregate: str = "last"  # last | mean | max | sum: several gauge samples in one step
     direction: str = "both"  # both | above | below: which deviation can be an anomaly
     field: str = ""  # where the payload has it, a dotted path; empty: under its name
-    rate_max: float = np.inf  # a counter's increase a second beyond which it is a discontinuity
+    rate_max: float = inf  # a counter's increase a second beyond which it is a discontinuity
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,8 @@ class Definition:
     refresh_s: float = 0.0  # a moving counter that repeats for less is taken as not refreshed yet
     entities_max: int = 10_000
     imputed_share_max: float = 0.5  # of a window's cells, beyond which it is not scored
-    silence_s: float = np.inf  # without a sample for longer, an entity is silent
-    expire_s: float = np.inf  # and after this it is forgotten
+    silence_s: float = inf  # without a sample for longer, an entity is silent
+    expire_s: float = inf  # and after this it is forgotten
     open_steps: int = 4  # an episode opens when the score is above 1 in `open_steps`
     open_window_steps: int = 6  # of the last `open_window_steps` scored steps
     close_below: float = 0.8  # and closes when it is below this edge

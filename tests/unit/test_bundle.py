@@ -71,7 +71,7 @@ def version(tmp_path):
 
 def refusal(directory):
     with pytest.raises(BundleError) as caught:
-        bundle.load(directory)
+        bundle.load(directory).calibration()
     return str(caught.value)
 
 
@@ -109,10 +109,11 @@ def test_what_is_saved_comes_back(tmp_path, version):
     assert loaded.network_path.read_bytes() == b"network"
     assert loaded.manifest["seed"] == 7
     whole = calibration()
-    assert loaded.calibration.entities == whole.entities
-    assert loaded.calibration.pool_edge == whole.pool_edge
+    learnt = loaded.calibration()
+    assert learnt.entities == whole.entities
+    assert learnt.pool_edge == whole.pool_edge
     for name in ("center", "scale", "error_scale", "edge", "pool_center", "pool_scale", "pool_error_scale"):
-        np.testing.assert_array_equal(getattr(loaded.calibration, name), getattr(whole, name))
+        np.testing.assert_array_equal(getattr(learnt, name), getattr(whole, name))
 
 
 def test_the_definition_comes_back(version):
