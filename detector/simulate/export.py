@@ -110,7 +110,7 @@ def _times(
     steps = np.arange(scenario.steps)
     jitter = np.clip(JITTER * rng.standard_normal(len(steps)), -JITTER_MAX, JITTER_MAX)
     offset = steps + rng.uniform(JITTER_MAX, 1 - JITTER_MAX) + jitter
-    times_s = np.round(scenario.start_s + scenario.cadence_s * offset, 3)
+    times_s = scenario.start_s + np.round(scenario.cadence_s * offset, 3)
     begins = rng.random(len(steps)) < 1.0 / HOLES_EVERY
     hole = begins | np.roll(begins, 1) | (np.roll(begins, 2) & (rng.random(len(steps)) < HOLE_LONG_SHARE))
     kept = ~hole & (times_s < scenario.end_s)

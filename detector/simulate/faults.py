@@ -53,9 +53,8 @@ def plan(scenario: Scenario, fabric: Topology, habits: Traits) -> tuple[Incident
         )
     rng = generator(scenario.seed, "plan")
     decks = [rng.permutation(list(EVENTS)) for _ in range(-(-count // len(EVENTS)))]
-    begin_s = scenario.start_s + scenario.train_s
     incidents = (
-        _incident(str(event), (begin_s + slot * slot_s, slot_s), scenario, fabric, habits)
+        _incident(str(event), (scenario.train_s + slot * slot_s, slot_s), scenario, fabric, habits)
         for slot, event in enumerate(np.concatenate(decks)[:count])
     )
     return tuple(sorted(incidents, key=lambda incident: incident.start_s))
@@ -65,13 +64,7 @@ def backups(scenario: Scenario, fabric: Topology, habits: Traits) -> tuple[Incid
     """Return the backups of the training part: normal, and not labelled."""
     slots = int(scenario.train_s // BACKUPS_EVERY_S)
     return tuple(
-        _incident(
-            "backup_transfer",
-            (scenario.start_s + slot * BACKUPS_EVERY_S, BACKUPS_EVERY_S),
-            scenario,
-            fabric,
-            habits,
-        )
+        _incident("backup_transfer", (slot * BACKUPS_EVERY_S, BACKUPS_EVERY_S), scenario, fabric, habits)
         for slot in range(slots)
     )
 
@@ -88,12 +81,16 @@ def _count(scenario: Scenario) -> int:
 def _incident(
     name: str, slot: tuple[float, float], scenario: Scenario, fabric: Topology, habits: Traits
 ) -> Incident:
-    """Draw an incident of a type in a slot (begin, length), from a generator of the slot's own."""
-    slot_begin_s, slot_s = slot
-    rng = generator(scenario.seed, "incident", name, slot_begin_s)
+    """Draw an incident of a type in a slot, from a generator of the slot's own.
+
+    The slot is (begin, length) in seconds of the scenario, so that a scenario tells the same story
+    whenever it starts.
+    """
+    begin_s, slot_s = slot
+    rng = generator(scenario.seed, "incident", name, begin_s)
     event = EVENTS[name]
     if name == "periodic_stall":
-        middle_s = slot_begin_s + slot_s / 2
+        middle_s = scenario.start_s + begin_s + slot_s / 2
         # One of those that happen anyway; where the time is too short for one, one more.
         own = [[middle_s, min(middle_s + min(event.duration_s[0], slot_s / 2), scenario.end_s)]]
         stalls = [s for s in habits.stalls_s.tolist() if abs(s[0] - middle_s) < STALL_PERIOD_S[1] / 2]
@@ -104,7 +101,7 @@ def _incident(
     # Whole cadences from the start, as the physics has them, but for gaps in what is exported.
     if name != "counter_reset":
         duration_s = max(duration_s // scenario.cadence_s, 2) * scenario.cadence_s
-    offset_s = slot_begin_s - scenario.start_s + rng.uniform(0, slot_s - duration_s - scenario.cadence_s)
+    offset_s = begin_s + rng.uniform(0, slot_s - duration_s - scenario.cadence_s)
     start_s = scenario.start_s + -(-offset_s // scenario.cadence_s) * scenario.cadence_s
     size = _log_uniform(rng, event.size) if event.size else None
     return _place(rng, Incident(name, start_s, start_s + duration_s, "", size=size), fabric, habits)

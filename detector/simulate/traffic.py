@@ -107,7 +107,7 @@ def _load(scenario: Scenario, fabric: Topology, habits: Traits) -> Doubles:
     hosts, steps, cadence_s = len(fabric.hosts), scenario.steps, scenario.cadence_s
     level = HOST_OCTETS_S * rng.lognormal(0.0, 0.4, hosts)
     phase = habits.phase[fabric.owner[fabric.hosts]] + rng.normal(0.0, 0.2, hosts)
-    time_s = scenario.start_s + cadence_s * np.arange(steps)[:, None]
+    time_s = scenario.start_s % DAY_S + cadence_s * np.arange(steps)[:, None]
     rhythm = 1.0 + 0.35 * np.sin(2 * np.pi * time_s / DAY_S + phase)
     slow, fast = (wander(rng, (steps, hosts), tau_s / cadence_s) for tau_s in (1200, 60))
     noise = 0.12 * slow + 0.10 * fast
@@ -232,7 +232,7 @@ def _burst_errors(
     for incident in incidents:
         if incident.event == "error_burst":
             port, span = fabric.port(incident.device, incident.interface), scenario.span(incident)
-            rng = generator(scenario.seed, "burst", incident.device, incident.interface, incident.start_s)
+            rng = generator(scenario.seed, "burst", incident.device, incident.interface, span.start)
             shape = rng.lognormal(-0.08, 0.4, len(rates["in_errors"][span]))
             for signal, part in (("in_errors", 1.0), ("in_drops", 0.5)):
                 deviation = robust_deviation(rates[signal][: scenario.train_steps, port])

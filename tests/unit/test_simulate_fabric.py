@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from detector.simulate.fabric import simulate
@@ -37,6 +38,23 @@ def test_the_same_scenario_gives_the_same_data(quiet):
     assert again.interfaces.equals(quiet.interfaces)
     assert again.devices.equals(quiet.devices)
     assert not simulate(replace(QUIET, seed=8)).interfaces.equals(quiet.interfaces)
+
+
+def test_a_scenario_tells_the_same_story_on_every_day():
+    begun = Scenario(seed=5, start_s=0.0, duration_s=6 * 3600, train_s=3 * 3600, plan="each-kind-once")
+    days_s = 20_779 * 86_400.0
+    first, later = simulate(begun), simulate(replace(begun, start_s=days_s))
+    for name in ("interfaces", "devices", "labels"):
+        then, now = getattr(first, name), getattr(later, name)
+        for column_name in then.column_names:
+            if column_name in ("time", "start", "end"):
+                moved_s = np.asarray(now[column_name]) - days_s - np.asarray(then[column_name])
+                assert np.abs(moved_s).max() < 1e-5
+            elif then[column_name].type == pa.float64():
+                # A counter is read at a time of day; that one is rounded by a quarter of a microsecond.
+                np.testing.assert_allclose(now[column_name], then[column_name], rtol=1e-9, atol=100.0)
+            else:
+                assert now[column_name].equals(then[column_name])
 
 
 def test_the_tables_have_the_layout_of_a_dataset(quiet):
