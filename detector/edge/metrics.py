@@ -104,6 +104,11 @@ def _ingest(mqtt: MqttSnapshot, dropped: Mapping[str, int]) -> Iterator[Metric]:
         [({}, mqtt.thread_alive)],
     )
     yield _counter("mqtt_reconnects", "Connections after the first", [({}, mqtt.reconnects_total)])
+    yield _counter(
+        "mqtt_callback_errors",
+        "Bugs caught in the thread that reads the broker; see the log",
+        [({}, mqtt.callback_errors_total)],
+    )
     received = [({"subscription": name}, float(count)) for name, count in mqtt.received.items()]
     yield _counter("messages_received", "Messages by subscription filter", received)
     yield _counter(
@@ -117,6 +122,8 @@ def _streams(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
     def each(value: Callable[[StreamSnapshot], int]) -> Rows:
         return [({"stream": stream.name}, value(stream)) for stream in streams]
 
+    newest = _known(({"stream": stream.name}, stream.step_s) for stream in streams)
+    yield _gauge("step_timestamp_seconds", "The time of the newest closed step", newest)
     yield _counter("samples", "Samples accepted", each(lambda stream: stream.samples_total))
     dropped = [
         row

@@ -52,6 +52,7 @@ class StreamSnapshot:
     onset_s: Doubles
     last_sample_s: Doubles
     episodes: tuple[OpenEpisode, ...]
+    step_s: float  # time of the newest closed step; NaN before the first
     samples_total: int
     samples_dropped: Mapping[str, int]
     samples_reordered_total: int
@@ -105,6 +106,7 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         onset_s=decider.onset_s[row],
         last_sample_s=decider.spoken_s[row],
         episodes=tuple(_open_episode(stream, index) for index in sorted(stream.why)),
+        step_s=stream.align.closed_s,
         samples_total=stream.samples_total,
         samples_dropped={reason.value: count for reason, count in stream.dropped().items()},
         samples_reordered_total=stream.align.reordered_total,

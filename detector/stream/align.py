@@ -17,6 +17,7 @@ Several gauge samples in a step become the last, the mean, the greatest or their
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import nan
 
 import numpy as np
 
@@ -78,6 +79,11 @@ class Align:
         if len(samples.row):
             self._count_reordered(samples)
             self._waiting.append(samples._replace(value=np.clip(samples.value, -VALUE_MAX, VALUE_MAX)))
+
+    @property
+    def closed_s(self) -> float:
+        """The time of the newest closed step; NaN before the first."""
+        return nan if self._next is None else (self._next - 1) * self._definition.step_s
 
     def closable(self, now_s: float) -> bool:
         """Say whether `close` would close a step."""
