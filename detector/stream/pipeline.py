@@ -220,7 +220,7 @@ class StreamPipeline:
             self.why.pop(row, None)
 
     def restart(self) -> None:
-        """Forget what was seen, as after a start: the clock of the data went back."""
+        """Forget what was seen, as after a start: the clock went back."""
         self.forget(np.flatnonzero(self.roster.taken()))
         self.align.restart()
 

@@ -1,5 +1,7 @@
 """What time it is for a stream, and which times it believes."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from detector.stream.nouns import Drop
 from tests.support.streams import START_S, definition
 
 AGE_S, FUTURE_S = 3600.0, 60.0
+TURN = itertools.count()
 
 
 def clock(follows="data", at_s=START_S):
@@ -16,9 +19,10 @@ def clock(follows="data", at_s=START_S):
     return started
 
 
-def believes(one, *times_s, arrival_s=START_S):
-    """Return which times are believed, and whether the clock went back."""
-    _, believed, went_back = one.believe(np.array(times_s, float), np.full(len(times_s), arrival_s))
+def believes(one, *times_s, arrival_s=None):
+    """Return which times are believed, and whether the clock went back; each is a message of its own."""
+    each_s = START_S + 1e-3 * next(TURN) + 1e-5 * np.arange(len(times_s)) if arrival_s is None else arrival_s
+    _, believed, went_back = one.believe(np.array(times_s, float), np.broadcast_to(each_s, len(times_s)))
     return believed.tolist(), went_back
 
 
@@ -27,7 +31,7 @@ def believes(one, *times_s, arrival_s=START_S):
 )
 @pytest.mark.parametrize("follows", ["wall", "data"])
 def test_a_time_is_believed_within_the_bounds_and_on_them(follows, away_s, good):
-    assert believes(clock(follows), START_S + away_s) == ([good], False)
+    assert believes(clock(follows), START_S + away_s, arrival_s=START_S) == ([good], False)
 
 
 def test_the_wall_clock_is_what_it_is_told():
@@ -91,3 +95,23 @@ def test_a_refused_time_is_ahead_or_behind():
     one = clock()
     assert one.refusal(START_S + 100, START_S) is Drop.TIME_FUTURE
     assert one.refusal(START_S - 1e5, START_S) is Drop.TIME_OLD
+
+
+def test_one_message_of_a_hundred_records_with_a_broken_time_makes_no_jump():
+    one = clock()
+    assert not any(believes(one, *[START_S + 1e9] * 100, arrival_s=START_S)[0])
+    assert one.now_s(0.0) == START_S
+
+
+def test_a_wall_clock_that_is_set_back_makes_a_fresh_start_once():
+    one = clock("wall")
+    back_s = START_S - 3600.0
+    times_s = [START_S + 1, back_s, back_s + 1]
+    assert believes(one, *times_s, arrival_s=np.array(times_s)) == ([False, True, True], True)
+    assert believes(one, back_s + 2, arrival_s=back_s + 2) == ([True], False)
+
+
+@pytest.mark.parametrize("back_s", [0.5, FUTURE_S - 10])
+def test_a_wall_clock_that_is_corrected_a_little_goes_on(back_s):
+    one = clock("wall")
+    assert believes(one, START_S, arrival_s=START_S - back_s + 0.001)[1] is False
