@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 
 from detector.model import bundle
 from detector.settings import Settings, password
 from detector.stream.decode import decoder
+from detector.stream.decode.documents import parse_document
 from detector.stream.nouns import Batch, Definition, Drop, Message
 from detector.stream_settings import StreamSettings
+
+NAMES_MAX = 64
+"""Names of a message that are shown: more than a Telegraf interface has, and a screen still holds them."""
 
 
 def everything(settings: Settings) -> list[str]:
@@ -52,8 +57,36 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     batch = Batch()
     refusal = one.decode(message, labels, batch)
     what = f"dropped, {refusal}" if refusal else f"{len(batch.value)} samples"
-    refused = [f"  refused: {count} {reason}" for reason, count in batch.dropped.items()]
-    return [f"stream {definition.name}: {what}", *refused, *_samples(definition, batch, message)], not refusal
+    lines = [f"stream {definition.name}: {what}"]
+    lines += [f"  refused: {count} {reason}" for reason, count in batch.dropped.items()]
+    lines += _samples(definition, batch, message)
+    if refusal in (Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
+        lines += _misfit(definition, labels, message)
+    elif absent := [name for at, name in enumerate(definition.signal_names) if at not in batch.signal]:
+        lines += [f"  not in it: {', '.join(absent)}"] if not refusal else []
+    return lines, not refusal
+
+
+def _misfit(definition: Definition, labels: Mapping[str, str], message: Message) -> Iterator[str]:
+    """Say what a stream wants and what a message has instead."""
+    topic = ", ".join(f'{name}="{label}"' for name, label in labels.items() if name in definition.entity)
+    yield f"  wanted: the entity {', '.join(definition.entity)}; of the topic: {topic or 'none'}"
+    yield f"  wanted: one of {', '.join(signal.field or signal.name for signal in definition.signals)}"
+    names = list(islice(_names(parse_document(message.payload)), NAMES_MAX))
+    yield f"  the message has: {', '.join(names) or 'nothing with a name'}"
+
+
+def _names(document: object, at: str = "") -> Iterator[str]:
+    """Yield the dotted paths of what a document holds; of an array, those of its first item."""
+    inside: Iterable[tuple[str, object]] = ()
+    if isinstance(document, dict):
+        inside = document.items()
+    elif isinstance(document, list):
+        inside = [("0", item) for item in document[:1]]
+    elif at:
+        yield at if at.isprintable() else repr(at)
+    for name, value in inside:
+        yield from _names(value, f"{at}.{name}" if at else name)
 
 
 def _samples(definition: Definition, batch: Batch, message: Message) -> Iterator[str]:

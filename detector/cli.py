@@ -95,8 +95,10 @@ def _live(asked: argparse.Namespace, *, recording: bool = False) -> int:
 
 
 def _health(verbs: Verbs) -> None:
-    add_verb(
-        verbs, "health", "Ask a running daemon whether it is healthy; exit 0 or 1.", _ask, takes_settings=True
+    what = "Ask a running daemon whether it is healthy; exit 0 or 1."
+    parser = add_verb(verbs, "health", what, _ask, takes_settings=True)
+    parser.add_argument(
+        "--ready", action="store_true", help="ask whether broker and subscription are there, too"
     )
 
 
@@ -107,7 +109,7 @@ def _ask(asked: argparse.Namespace) -> int:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
     connection = http.client.HTTPConnection(host, settings.port, timeout=5)
     try:
-        connection.request("GET", "/-/healthy")
+        connection.request("GET", "/-/ready" if asked.ready else "/-/healthy")
         answer = connection.getresponse()
         print(answer.read().decode("utf-8", "replace").strip())
     except (OSError, http.client.HTTPException) as error:
@@ -221,6 +223,8 @@ def _replayed(asked: argparse.Namespace) -> int:
     stream = asked.stream or asked.data[0].stem
     broker = _broker(asked)
     try:
+        if replay.has_rates(asked.data):
+            print("detector: a recording holds rates, not counters: read it with gauges", file=sys.stderr)
         count = replay.publish(asked.data, asked.topic, asked.format, stream, **broker)
     except ValueError as error:
         return usage(f"replay: {error}")
@@ -243,7 +247,9 @@ def _broker(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _simulate(verbs: Verbs) -> None:
-    what = "Simulate a leaf-spine fabric with labelled faults: a dataset, or live over MQTT."
+    what = (
+        "Simulate a leaf-spine fabric with labelled faults: a dataset and settings for it, or live over MQTT."
+    )
     parser = add_verb(verbs, "simulate", what, _simulated, takes_settings=True)
     parser.add_argument("--out", type=Path, metavar="DIRECTORY", help="write the dataset and its labels here")
     parser.add_argument("--live", action="store_true", help="publish it to the broker")
@@ -253,7 +259,9 @@ def _simulate(verbs: Verbs) -> None:
     parser.add_argument("--devices", type=positive, default=8)
     parser.add_argument("--interfaces", type=positive, default=12, help="of each device")
     parser.add_argument("--hours", type=float, default=24.0, help="how long in all (default 24)")
-    parser.add_argument("--train-hours", type=float, default=18.0, help="free of faults, at the start")
+    parser.add_argument(
+        "--train-hours", type=float, help="free of faults, at the start (default: three quarters)"
+    )
     parser.add_argument("--cadence", type=float, default=10.0, metavar="SECONDS")
     parser.add_argument("--start", type=float, metavar="SECONDS", help="since the epoch; default: by now")
     parser.add_argument("--plan", default="random", choices=["random", "each-kind-once", "none"])
@@ -272,7 +280,9 @@ def _simulated(asked: argparse.Namespace) -> int:
     print("\n".join(verb.told(simulation)))
     if asked.out:
         output.write(simulation, asked.out, asked.format)
+        (asked.out / "detector.toml").write_text(output.stream_settings(asked.out.resolve(), asked.cadence))
     if asked.live:
+        print(verb.hint(simulation, asked.speed), file=sys.stderr)
         publish_messages(output.messages(simulation), **_broker(asked))
     return OK
 

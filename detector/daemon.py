@@ -16,7 +16,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 import numpy as np
@@ -33,7 +33,7 @@ from detector.logs import say
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
 from detector.settings import Settings, SettingsError, password
-from detector.stream.nouns import Bools, Definition, Entity, Floats, Outcome, Reconstruct
+from detector.stream.nouns import Bools, Definition, Drop, Entity, Floats, Outcome, Reconstruct
 from detector.stream.pipeline import Judge, StreamPipeline
 from detector.stream.streams import Streams
 from detector.stream_settings import StreamSettings
@@ -48,6 +48,10 @@ SNAPSHOT_S = 1.0
 """How old the snapshot may be where no step closes; scrapes are seconds apart."""
 SILENT_NAMED = 5
 """Entities named in a line about silence."""
+DEAF_S = 60.0
+"""Without a sample for so long something is wrong, or the agents publish seldom; either is worth a line."""
+DEAF_AGAIN_S = 600.0
+"""A night without a sample is fifty lines."""
 FORCED = 1
 
 
@@ -66,8 +70,7 @@ class Daemon:
         self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
         filters = list(dict.fromkeys(stream.subscription for stream in settings.streams))
         self._subscriber = Subscriber(settings.mqtt, password(settings.mqtt), filters)
-        self._recording = recording
-        self._recorders: dict[str, Recorder] = {}
+        self._recorders = _open_recorders(settings) if recording else {}
         self._registry = CollectorRegistry()
         self._snapshot = Snapshot(time.time(), ("the networks are loading",))
         self._durations: Durations = register(self._registry, lambda: self._snapshot)
@@ -75,6 +78,7 @@ class Daemon:
         self._stopping = False
         self._sign_of_life_s = 0.0
         self._status = ""
+        self._heard = Heard(time.monotonic())
 
     # Life
 
@@ -84,7 +88,7 @@ class Daemon:
             self._load()
             self._subscriber.start()
             systemd.notify(READY="1")
-            say(LOG, "ready", version=__version__, streams=len(self._settings.streams))
+            say(LOG, "started", version=__version__, streams=len(self._settings.streams))
             try:
                 self._loop()
             finally:
@@ -122,11 +126,6 @@ class Daemon:
             definition = stream.definition()
             judge = None if loaded is None else self._timed(runtime.load_judge(loaded))
             streams.append(StreamPipeline(definition, judge))
-            if self._recording:
-                record = self._settings.record
-                self._recorders[stream.name] = Recorder(
-                    record.directory, definition, record.rows_max, record.flush_s
-                )
             version = loaded.version if loaded else "none"
             say(LOG, "stream", name=stream.name, filter=stream.subscription, bundle=version)
         self._streams = Streams(streams)
@@ -149,8 +148,11 @@ class Daemon:
         """Take in what had arrived, and close what is due, before the end."""
         while self._turn(0.0):
             pass
-        for recorder in self._recorders.values():
+        for name, recorder in self._recorders.items():
             recorder.close()
+            level = logging.INFO if recorder.rows_total else logging.WARNING
+            directory = self._settings.record.directory / name
+            say(LOG, "recorded", level, stream=name, rows=recorder.rows_total, directory=directory)
 
     def _turn(self, wait_s: float) -> int:
         messages = self._subscriber.take(MESSAGES_MAX, wait_s)
@@ -211,6 +213,7 @@ class Daemon:
             streams=tuple(self._stream_snapshots()),
         )
         self._tell_status()
+        self._tell_deafness(dropped)
         self._give_sign_of_life()
 
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:
@@ -224,12 +227,56 @@ class Daemon:
             self._status = status
             systemd.notify(STATUS=status)
 
+    def _tell_deafness(self, dropped: Mapping[Drop, int]) -> None:
+        """Warn where nothing comes or is understood: a wrong topic looks like a quiet night."""
+        accepted = sum(stream.samples_total for stream in self._streams.streams)
+        if self._snapshot.missing:  # which has a line of its own
+            self._heard = Heard(time.monotonic(), accepted)
+        if not self._heard.is_deaf(time.monotonic(), accepted):
+            return
+        received = sum(self._snapshot.mqtt.received.values())
+        refused = Counter({reason.value: count for reason, count in dropped.items() if count})
+        for stream in self._streams.streams:
+            refused.update({reason.value: count for reason, count in stream.dropped().items() if count})
+        why = ", ".join(f"{reason} {count}" for reason, count in refused.most_common()) or "nothing refused"
+        say(LOG, "no sample for a minute or more", logging.WARNING, messages=received, dropped=why)
+
     def _give_sign_of_life(self) -> None:
         """Feed the watchdog from the pipeline's own progress: an idle thread would feed it for a dead one."""
         every_s = systemd.watchdog_s()
         if every_s is not None and time.monotonic() - self._sign_of_life_s >= min(every_s, 5.0):
             self._sign_of_life_s = time.monotonic()
             systemd.notify(WATCHDOG="1")
+
+
+class Heard:
+    """Whether samples are accepted, and how often to complain that they are not; on the monotonic clock."""
+
+    def __init__(self, monotonic_s: float, accepted: int = 0) -> None:
+        self._accepted = accepted
+        self._complain_s = monotonic_s + DEAF_S
+
+    def is_deaf(self, monotonic_s: float, accepted: int) -> bool:
+        """Say whether to warn: no sample for `DEAF_S`, and no warning for `DEAF_AGAIN_S`."""
+        if accepted > self._accepted:
+            self._accepted, self._complain_s = accepted, monotonic_s + DEAF_S
+        if monotonic_s < self._complain_s:
+            return False
+        self._complain_s = monotonic_s + DEAF_AGAIN_S
+        return True
+
+
+def _open_recorders(settings: Settings) -> dict[str, Recorder]:
+    record = settings.record
+    recorders = {}
+    for stream in settings.streams:
+        recorder = Recorder(record.directory, stream.definition(), record.rows_max, record.flush_s)
+        try:
+            recorder.probe()
+        except OSError as error:
+            raise SettingsError(f"record.directory: {error}") from None
+        recorders[stream.name] = recorder
+    return recorders
 
 
 def _open_bundle(stream: StreamSettings) -> Bundle | None:

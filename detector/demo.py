@@ -64,7 +64,7 @@ def demo(directory: Path, seed: int, port: int) -> int:
     simulation = simulate(scenario)
     write(simulation, directory)
     config = directory / "detector.toml"
-    config.write_text(_settings(directory), "utf-8")
+    config.write_text(stream_settings(directory, STEP_S, WINDOW_STEPS), "utf-8")
     console.print(f"{directory}/: interfaces.parquet, devices.parquet, labels.csv, detector.toml")
     console.rule("2. A network for each stream, trained on that history")
     for stream in STREAMS:
@@ -77,11 +77,6 @@ def demo(directory: Path, seed: int, port: int) -> int:
     console.rule("4. What was injected, and what was found")
     _report(console, found, false)
     return 0 if _good(found) else 1
-
-
-def _settings(directory: Path) -> str:
-    text = stream_settings(STEP_S, WINDOW_STEPS, "data")
-    return text.replace('bundle = "', f'bundle = "{directory}/')
 
 
 def _command(*words: str | Path) -> list[str]:

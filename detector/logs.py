@@ -10,8 +10,12 @@ import math
 import numbers
 import sys
 import time
+from datetime import UTC, datetime
 
 import orjson
+
+TIMES = frozenset({"onset_s", "at_s"})
+"""Facts that are times since the epoch: a date in text, seconds in JSON."""
 
 
 def setup(style: str, level: str) -> None:
@@ -32,7 +36,7 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname.lower()} {_quoted(record.getMessage())}"
-        facts = [f"{key}={_quoted(value)}" for key, value in _facts(record).items()]
+        facts = [_pair(key, value) for key, value in _facts(record).items()]
         lines = [" ".join([head, *facts])]
         if record.exc_info:
             # Indented, so that a message inside of it cannot pass for a line of its own.
@@ -57,6 +61,13 @@ class _Json(logging.Formatter):
 def _facts(record: logging.LogRecord) -> dict[str, object]:
     facts: dict[str, object] = getattr(record, "facts", {})
     return facts
+
+
+def _pair(key: str, value: object) -> str:
+    if key in TIMES and isinstance(value, float) and math.isfinite(value):
+        moment = datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return f"{key.removesuffix('_s')}={moment}"
+    return f"{key}={_quoted(value)}"
 
 
 def _quoted(value: object) -> str:

@@ -117,7 +117,10 @@ def _connect(client: Client, host: str, port: int) -> None:
             raise ConnectionRefusedError(f"the broker at {host}:{port} refuses: {reason}")
 
     client.on_connect = on_connect
-    client.connect(host, port)
+    try:
+        client.connect(host, port)
+    except OSError as error:
+        raise ConnectionError(f"the broker at {host}:{port} cannot be reached: {error}") from None
     _loop_until(client, lambda: bool(answers), "accept the connection")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -43,6 +44,8 @@ class Recorder:
         flush_s: or when this time has passed since the first of them came.
         monotonic: A clock for `flush_s`.
 
+    `rows_total` counts the rows that were written.
+
     Raises:
         ValueError: Two columns would have one name.
     """
@@ -66,6 +69,17 @@ class Recorder:
         self._pending: list[tuple[Doubles, Sequence[Entity], Floats, Bools]] = []
         self._rows = 0
         self._first_s = 0.0
+        self.rows_total = 0
+
+    def probe(self) -> None:
+        """Make the directory, and try to write into it.
+
+        Raises:
+            OSError: It cannot be made, or not be written.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._directory):
+            pass
 
     def add(self, time_s: Doubles, entities: Sequence[Entity], value: Floats, seen: Bools) -> Path | None:
         """Take rows, and write a file when one is due; return its path then.
@@ -100,7 +114,8 @@ class Recorder:
         return self._write() if self._pending else None
 
     def _write(self) -> Path:
-        pending, self._pending, self._rows = self._pending, [], 0
+        pending, rows = self._pending, self._rows
+        self._pending, self._rows = [], 0
         table = _table(self._definition, pending)
         path = _free_path(self._directory, float(pending[0][0][0]))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +126,7 @@ class Recorder:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.rename(path)
+            self.rows_total += rows
         finally:
             unfinished.unlink(missing_ok=True)
         return path

@@ -72,16 +72,21 @@ def _records(
             yield row["time"], f"telegraf/{row['device']}/{name}", orjson.dumps(record)
 
 
-def stream_settings(
-    step_s: float = 10.0, window_steps: int = 60, clock: Literal["wall", "data"] = "wall"
-) -> str:
-    """Return the settings of the two streams as TOML: the `[[streams]]` that read what `messages` yields."""
-    judged = [f'clock = "{clock}"', f"step_s = {step_s}", f"window_steps = {window_steps}"]
-    interfaces = _stream("interfaces", ("device", "interface"), INTERFACE_SIGNALS, judged)
-    return "\n".join([*interfaces, "", *_stream("devices", ("device",), DEVICE_SIGNALS, judged), ""])
+def stream_settings(directory: Path, step_s: float = 10.0, window_steps: int = 60) -> str:
+    """Return the settings of the two streams as TOML: the `[[streams]]` that read what `messages` yields.
+
+    Their clock is the data's, for a simulation is seldom played at the speed of the wall's. Their bundles are
+    in `directory`.
+    """
+    judged = ['clock = "data"', f"step_s = {step_s}", f"window_steps = {window_steps}"]
+    bundles = directory / "bundles"
+    interfaces = _stream("interfaces", ("device", "interface"), INTERFACE_SIGNALS, judged, bundles)
+    return "\n".join([*interfaces, "", *_stream("devices", ("device",), DEVICE_SIGNALS, judged, bundles), ""])
 
 
-def _stream(name: str, entity: tuple[str, ...], signals: tuple[str, ...], judged: list[str]) -> list[str]:
+def _stream(
+    name: str, entity: tuple[str, ...], signals: tuple[str, ...], judged: list[str], bundles: Path
+) -> list[str]:
     return [
         "[[streams]]",
         f'name = "{name}"',
@@ -89,7 +94,7 @@ def _stream(name: str, entity: tuple[str, ...], signals: tuple[str, ...], judged
         'format = "telegraf-json"',
         f"entity = {orjson.dumps(entity).decode()}",
         *judged,
-        f'bundle = "bundles/{name}"',
+        f"bundle = {orjson.dumps(str(bundles / name)).decode()}",
         "[streams.signals]",
         *(f"{signal} = {_kind(signal)}" for signal in signals),
     ]

@@ -56,6 +56,15 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
+def tell_unseen(data: dataset.Dataset, definition: Definition) -> None:
+    """Name the signals that the data never has: they are misspelt, or nobody reports them."""
+    _, empty = without_missing(definition, data)
+    unused = [name for name in data.column if name not in definition.signal_names]
+    for what, names in (("never seen in this data", empty), ("in this data, and no signal", unused)):
+        if names:
+            print(f"{what}: {', '.join(names)}", file=sys.stderr)  # noqa: T201
+
+
 def prepare(
     paths: list[Path], name: str | None, settings: Settings | None
 ) -> tuple[dataset.Dataset, Definition]:
@@ -67,7 +76,9 @@ def prepare(
     """
     if settings is not None:
         definition = settings.stream(name).definition()
-        return dataset.read(paths, definition.entity), definition
+        data = dataset.read(paths, definition.entity)
+        tell_unseen(data, definition)
+        return data, definition
     data = dataset.read(paths)
     definition, empty = without_missing(infer.infer(data, name or paths[0].stem), data)
     if empty:

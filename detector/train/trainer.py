@@ -73,7 +73,10 @@ def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[
 
 
 def without_missing(definition: Definition, dataset: Dataset) -> tuple[Definition, list[str]]:
-    """Return an inferred definition without the signals that never show a number, and their names."""
-    empty = [name for name in definition.signal_names if not np.isfinite(dataset.column[name]).any()]
+    """Return a definition without the signals that never show a number, and their names."""
+    column = dataset.column
+    empty = [
+        name for name in definition.signal_names if name not in column or not np.isfinite(column[name]).any()
+    ]
     kept = tuple(signal for signal in definition.signals if signal.name not in empty)
     return replace(definition, signals=kept), empty

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from detector import settings
-from detector.daemon import Daemon
+from detector.daemon import Daemon, Heard
 from detector.edge.publisher import publish_messages
 from detector.stream.nouns import Message
 from tests.support.bundles import LIVE_S, STREAMS, samples
@@ -85,9 +85,10 @@ def test_the_end_takes_in_what_has_arrived(fabric, tmp_path, monkeypatch):
 
 
 def test_a_disk_that_takes_nothing_costs_rows_and_not_the_daemon(start, broker, fabric, tmp_path):
-    (tmp_path / "recordings").write_text("in the place of the directory")
     daemon = start("--record.rows_max", "100", verb="record", broker=broker.port)
     daemon.wait_until_ready()
+    shutil.rmtree(tmp_path / "recordings")
+    (tmp_path / "recordings").write_text("in the place of the directory")
     published = fabric.between(0, 60)
     publish_messages(published, host="127.0.0.1", port=broker.port, speed=0)
     daemon.wait_for_samples(samples(published))
@@ -97,6 +98,29 @@ def test_a_disk_that_takes_nothing_costs_rows_and_not_the_daemon(start, broker, 
     daemon.wait_for(lambda: list(tmp_path.rglob("*.parquet")))
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
+
+
+def test_a_directory_that_cannot_be_written_is_wrong_settings(start, tmp_path):
+    (tmp_path / "recordings").write_text("in the place of the directory")
+    daemon = start(verb="record")
+    assert daemon.wait() == 78
+    assert "record.directory: " in daemon.log
+
+
+def test_where_nothing_comes_it_warns_after_a_minute_and_then_every_ten():
+    heard = Heard(monotonic_s=100.0)
+    times_s = range(100, 1500)
+    assert [at_s for at_s in times_s if heard.is_deaf(at_s, accepted=0)] == [160, 760, 1360]
+    assert [at_s for at_s in times_s if heard.is_deaf(2000 + at_s, accepted=at_s)] == []
+    assert heard.is_deaf(2000 + 1499 + 60, accepted=1499)
+
+
+def test_what_was_not_recorded_is_told_at_the_end(start, broker):
+    daemon = start(verb="record", broker=broker.port)
+    daemon.wait_until_ready()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert "warning recorded stream=interfaces rows=0" in daemon.log
 
 
 @contextlib.contextmanager
@@ -114,7 +138,7 @@ def deaf_port():
 def test_a_second_signal_ends_at_once_an_end_that_hangs(start):
     with deaf_port() as port:
         daemon = start(broker=port)
-        daemon.wait_for(lambda: " info ready" in daemon.log)
+        daemon.wait_for(lambda: " info started" in daemon.log)
         daemon.signal(signal.SIGTERM)
         daemon.wait_for(lambda: "stopping signal=SIGTERM" in daemon.log)
         daemon.signal(signal.SIGTERM)
@@ -215,4 +239,4 @@ def test_every_line_of_a_json_log_is_json(start, broker, fabric):
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     events = [json.loads(line)["event"] for line in daemon.log.splitlines()]
-    assert {"listening", "ready", "stopping", "stopped"} <= set(events)
+    assert {"listening", "started", "stopping", "stopped"} <= set(events)

@@ -72,8 +72,7 @@ def make_fabric(directory: Path) -> Fabric:
     )
     fabric = Fabric(directory, simulate(scenario))
     write(fabric.simulation, directory)
-    text = stream_settings(STEP_S, WINDOW_STEPS, "data")
-    fabric.config.write_text(text.replace('bundle = "', f'bundle = "{directory}/'))
+    fabric.config.write_text(stream_settings(directory, STEP_S, WINDOW_STEPS))
     return fabric
 
 

@@ -104,6 +104,7 @@ def test_each_verb_explains_itself(verb):
         (["train", "data.csv", "--out", "x", "--epochs", "0"], "'0' is not a positive number"),
         (["train", "data.csv", "--out", "x", "--architecture", "y"], "invalid choice: 'y'"),
         (["simulate"], "give --out DIRECTORY, --live, or both"),
+        (["simulate", "--live", "--hours", "1", "--train-hours", "2"], "simulate: --train-hours: train_s is"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, what):
@@ -270,8 +271,6 @@ def test_a_refused_value_is_counted_beside_the_others(config):
         ("telegraf/r1/interfaces", "", "stream interfaces: dropped, payload_empty"),
         ("telegraf/r1/interfaces", "[1]", "stream interfaces: dropped, wrong_shape"),
         ("telegraf/r1/interfaces", "\udcff", "stream interfaces: dropped, not_utf8"),
-        ("telegraf/r1/interfaces", telegraf(tags={}), "stream interfaces: dropped, entity_missing"),
-        ("telegraf/r1/interfaces", telegraf(fields={"x": 1}), "stream interfaces: dropped, no_signal"),
         ("sensors/s1/state", '{"at": {}, "temperature": 1}', "stream sensors: dropped, time_unreadable"),
         ("sensors/s1/state", "x" * 4097, "dropped, payload_too_large: 4097 bytes"),
         (
@@ -283,6 +282,33 @@ def test_a_refused_value_is_counted_beside_the_others(config):
 )
 def test_a_refused_message_is_told_with_its_reason_and_exits_with_1(config, topic, payload, line):
     assert message(config, topic, payload) == (FAILED, [line])
+
+
+def test_a_message_without_the_entity_shows_what_it_has_instead(config):
+    payload = telegraf(tags={"ifName": "e0", "\n": 1})
+    names = "fields.octets, fields.load, fields.other, name, tags.ifName, 'tags.\\n', timestamp"
+    assert message(config, "telegraf/r1/interfaces", payload) == (
+        FAILED,
+        [
+            "stream interfaces: dropped, entity_missing",
+            '  wanted: the entity device, interface; of the topic: device="r1"',
+            "  wanted: one of octets, load",
+            f"  the message has: {names}",
+        ],
+    )
+
+
+def test_a_message_without_a_signal_shows_what_it_has_instead(config):
+    code, lines = message(config, "telegraf/r1/interfaces", f"[{telegraf(fields={'octet': 1})}]")
+    assert (code, lines[0]) == (FAILED, "stream interfaces: dropped, wrong_shape")
+    code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields={"octet": 1}))
+    assert (code, lines[0]) == (FAILED, "stream interfaces: dropped, no_signal")
+    assert lines[-1].startswith("  the message has: fields.octet, name, tags.interface")
+
+
+def test_signals_that_are_not_in_a_message_are_named(config):
+    code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields={"octets": 1}))
+    assert (code, lines[-1]) == (OK, "  not in it: load")
 
 
 def test_a_payload_comes_from_a_file_or_stdin(tmp_path, config):
@@ -303,21 +329,22 @@ def test_without_a_stream_no_topic_is_known():
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.path == "/-/healthy" and self.server.healthy else 503)
+        self.send_response(200 if self.server.healthy else 503)
         self.end_headers()
-        self.wfile.write(b"what it says\n")
+        self.wfile.write(f"{self.path} says\n".encode())
 
     def log_message(self, *arguments):
         pass
 
 
 @pytest.mark.parametrize(("healthy", "code"), [(True, OK), (False, FAILED)])
-def test_health_says_what_the_daemon_says(healthy, code):
+@pytest.mark.parametrize(("flags", "page"), [([], b"/-/healthy"), (["--ready"], b"/-/ready")])
+def test_health_says_what_the_daemon_says(healthy, code, flags, page):
     with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
         server.healthy = healthy
         threading.Thread(target=server.handle_request).start()
-        done = detector("health", "--http.port", str(server.server_port))
-    assert (done.returncode, done.stdout) == (code, b"what it says\n")
+        done = detector("health", "--http.port", str(server.server_port), *flags)
+    assert (done.returncode, done.stdout) == (code, page + b" says\n")
 
 
 def test_health_of_nothing_is_1():

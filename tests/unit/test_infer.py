@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from detector.settings import StreamSettings
+from detector.stream.nouns import Definition, Signal
 from detector.train.dataset import Dataset, DatasetError
+from detector.train.dialogue import tell_unseen
 from detector.train.infer import as_toml, infer
 from tests.support.streams import START_S
 
@@ -84,6 +86,15 @@ def test_a_step_that_cannot_be_told_is_said_so(time_s):
 def test_without_a_number_there_is_nothing_to_learn():
     with pytest.raises(DatasetError, match="no numeric column"):
         infer(dataset([0, 10]), "s")
+
+
+def test_signals_that_the_data_never_has_and_columns_that_no_signal_uses_are_named(tmp_path, capsys):
+    definition = Definition("s", ("device",), (Signal("in_octet"), Signal("cpu"), Signal("fan")), 10.0, 6)
+    data = dataset([0, 10], in_octets=[1, 2], cpu=[3, 4], fan=[float("nan")] * 2)
+    tell_unseen(data, definition)
+    assert capsys.readouterr().err == (
+        "never seen in this data: in_octet, fan\nin this data, and no signal: in_octets\n"
+    )
 
 
 def test_the_toml_is_a_stream_that_the_settings_take_and_mean_the_same():

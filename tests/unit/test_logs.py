@@ -95,6 +95,16 @@ def test_text_from_the_network_stays_on_its_line(said, style):
         assert " level=error" not in line.split('"')[0]
 
 
+def test_a_time_is_a_date_in_text_and_seconds_in_json(said):
+    facts = {"onset_s": 1_763_853_020.5, "lasted_s": 90.0}
+    lines = said("text")
+    logs.say(LOG, "anomaly over", **facts)
+    assert lines()[0].endswith(" onset=2025-11-22T23:10:20Z lasted_s=90")
+    lines = said("json")
+    logs.say(LOG, "anomaly over", **facts)
+    assert json.loads(lines()[0]).items() >= facts.items()
+
+
 def test_an_empty_value_is_seen(said):
     lines = said("text")
     logs.say(LOG, "x", why="")

@@ -20,7 +20,7 @@ def simulation():
 @pytest.fixture(scope="module")
 def definitions(tmp_path_factory):
     path = tmp_path_factory.mktemp("settings") / "detector.toml"
-    path.write_text(stream_settings(step_s=10, window_steps=32, clock="data"), "utf-8")
+    path.write_text(stream_settings(path.parent, step_s=10, window_steps=32), "utf-8")
     return {stream.name: stream.definition() for stream in load(path).streams}
 
 
