@@ -97,9 +97,7 @@ def _live(asked: argparse.Namespace, *, recording: bool = False) -> int:
 def _health(verbs: Verbs) -> None:
     what = "Ask a running daemon whether it is healthy; exit 0 or 1."
     parser = add_verb(verbs, "health", what, _ask, takes_settings=True)
-    parser.add_argument(
-        "--ready", action="store_true", help="ask whether broker and subscription are there, too"
-    )
+    parser.add_argument("--ready", action="store_true", help="and whether broker and subscription are there")
 
 
 def _ask(asked: argparse.Namespace) -> int:
@@ -124,9 +122,8 @@ def _ask(asked: argparse.Namespace) -> int:
 
 
 def _check(verbs: Verbs) -> None:
-    parser = add_verb(
-        verbs, "check", "Say whether settings and bundles are good.", _checked, takes_settings=True
-    )
+    what = "Say whether settings and bundles are good."
+    parser = add_verb(verbs, "check", what, _checked, takes_settings=True)
     parser.add_argument(
         "--message",
         nargs=2,
@@ -209,21 +206,19 @@ def _replay(verbs: Verbs) -> None:
     what = "Publish a dataset to a broker, event time kept."
     parser = add_verb(verbs, "replay", what, _replayed, takes_settings=True)
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="Parquet, CSV or folders of them")
-    parser.add_argument(
-        "--topic", required=True, metavar="TEMPLATE", help="as in telegraf/{device}/interface"
-    )
+    parser.add_argument("--topic", required=True, metavar="TEMPLATE", help="such as telegraf/{device}/cpu")
     parser.add_argument("--format", default="telegraf-json", choices=["telegraf-json", "json", "value"])
     parser.add_argument("--stream", metavar="NAME", help="Telegraf's measurement; default: the file's name")
     parser.add_argument("--speed", type=float, default=1.0, help="times real time; 0: as fast as possible")
 
 
 def _replayed(asked: argparse.Namespace) -> int:
-    from detector.edge import replay  # noqa: PLC0415
+    from detector.edge import recording, replay  # noqa: PLC0415
 
     stream = asked.stream or asked.data[0].stem
     broker = _broker(asked)
     try:
-        if replay.has_rates(asked.data):
+        if recording.is_recorded(asked.data):
             print("detector: a recording holds rates, not counters: read it with gauges", file=sys.stderr)
         count = replay.publish(asked.data, asked.topic, asked.format, stream, **broker)
     except ValueError as error:
@@ -288,9 +283,7 @@ def _simulated(asked: argparse.Namespace) -> int:
 
 
 def _demo(verbs: Verbs) -> None:
-    parser = add_verb(
-        verbs, "demo", "Show the whole product at work on a simulated fabric, in minutes.", _demoed
-    )
+    parser = add_verb(verbs, "demo", "The whole product at work on a simulated fabric, in minutes.", _demoed)
     parser.add_argument("--directory", type=Path, default=Path(".demo"), help="what it makes (default .demo)")
     parser.add_argument("--seed", type=int, default=5537, help="the story; this one has no small faults")
     parser.add_argument("--port", type=int, default=9798, help="of the daemon's pages (default 9798)")

@@ -16,7 +16,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import numpy as np
@@ -29,11 +29,12 @@ from detector.edge.metrics import Durations, register
 from detector.edge.mqtt import Subscriber
 from detector.edge.recording import Recorder
 from detector.edge.snapshot import BundleSnapshot, MqttSnapshot, Snapshot, StreamSnapshot, stream_snapshot
+from detector.journal import Hearing, tell
 from detector.logs import say
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
 from detector.settings import Settings, SettingsError, password
-from detector.stream.nouns import Bools, Definition, Drop, Entity, Floats, Outcome, Reconstruct
+from detector.stream.nouns import Bools, Floats, Outcome, Reconstruct
 from detector.stream.pipeline import Judge, StreamPipeline
 from detector.stream.streams import Streams
 from detector.stream_settings import StreamSettings
@@ -46,12 +47,6 @@ IDLE_S = 0.25
 """How long a turn waits for the first message; bounds how late a tick or a signal is noticed."""
 SNAPSHOT_S = 1.0
 """How old the snapshot may be where no step closes; scrapes are seconds apart."""
-SILENT_NAMED = 5
-"""Entities named in a line about silence."""
-DEAF_S = 60.0
-"""Without a sample for so long something is wrong, or the agents publish seldom; either is worth a line."""
-DEAF_AGAIN_S = 600.0
-"""A night without a sample is fifty lines."""
 FORCED = 1
 
 
@@ -78,7 +73,7 @@ class Daemon:
         self._stopping = False
         self._sign_of_life_s = 0.0
         self._status = ""
-        self._heard = Heard(time.monotonic())
+        self._hearing = Hearing(time.monotonic())
 
     # Life
 
@@ -175,32 +170,7 @@ class Daemon:
             self._durations.score_latency.observe(time.time() - outcome.time_s)
         if recorder := self._recorders.get(definition.name):
             _record(recorder, stream, outcome)
-        for onset in outcome.onsets:
-            _say_of(
-                definition,
-                onset.entity,
-                "anomaly",
-                logging.WARNING,
-                onset_s=onset.time_s,
-                at_s=outcome.time_s,
-                score=float(stream.decider.score[onset.row]),
-                why=leading_signals(stream, onset.row),
-            )
-        for closure in outcome.closures:
-            _say_of(
-                definition,
-                closure.entity,
-                "anomaly over",
-                logging.INFO,
-                onset_s=closure.onset_s,
-                lasted_s=closure.time_s - closure.onset_s,
-                score_max=closure.score_max,
-            )
-        for event, entities in (("silent", outcome.silenced), ("speaking again", outcome.speaking_again)):
-            if entities:
-                # One line a step: a dead site must not write a hundred thousand.
-                some = ", ".join(" ".join(entity) for entity in entities[:SILENT_NAMED])
-                say(LOG, event, logging.WARNING, stream=definition.name, entities=len(entities), first=some)
+        tell(stream, outcome)
 
     def _take_snapshot(self) -> None:
         mqtt = self._subscriber.snapshot()
@@ -213,7 +183,7 @@ class Daemon:
             streams=tuple(self._stream_snapshots()),
         )
         self._tell_status()
-        self._tell_deafness(dropped)
+        self._hearing.watch(self._snapshot, time.monotonic())
         self._give_sign_of_life()
 
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:
@@ -227,43 +197,12 @@ class Daemon:
             self._status = status
             systemd.notify(STATUS=status)
 
-    def _tell_deafness(self, dropped: Mapping[Drop, int]) -> None:
-        """Warn where nothing comes or is understood: a wrong topic looks like a quiet night."""
-        accepted = sum(stream.samples_total for stream in self._streams.streams)
-        if self._snapshot.missing:  # which has a line of its own
-            self._heard = Heard(time.monotonic(), accepted)
-        if not self._heard.is_deaf(time.monotonic(), accepted):
-            return
-        received = sum(self._snapshot.mqtt.received.values())
-        refused = Counter({reason.value: count for reason, count in dropped.items() if count})
-        for stream in self._streams.streams:
-            refused.update({reason.value: count for reason, count in stream.dropped().items() if count})
-        why = ", ".join(f"{reason} {count}" for reason, count in refused.most_common()) or "nothing refused"
-        say(LOG, "no sample for a minute or more", logging.WARNING, messages=received, dropped=why)
-
     def _give_sign_of_life(self) -> None:
         """Feed the watchdog from the pipeline's own progress: an idle thread would feed it for a dead one."""
         every_s = systemd.watchdog_s()
         if every_s is not None and time.monotonic() - self._sign_of_life_s >= min(every_s, 5.0):
             self._sign_of_life_s = time.monotonic()
             systemd.notify(WATCHDOG="1")
-
-
-class Heard:
-    """Whether samples are accepted, and how often to complain that they are not; on the monotonic clock."""
-
-    def __init__(self, monotonic_s: float, accepted: int = 0) -> None:
-        self._accepted = accepted
-        self._complain_s = monotonic_s + DEAF_S
-
-    def is_deaf(self, monotonic_s: float, accepted: int) -> bool:
-        """Say whether to warn: no sample for `DEAF_S`, and no warning for `DEAF_AGAIN_S`."""
-        if accepted > self._accepted:
-            self._accepted, self._complain_s = accepted, monotonic_s + DEAF_S
-        if monotonic_s < self._complain_s:
-            return False
-        self._complain_s = monotonic_s + DEAF_AGAIN_S
-        return True
 
 
 def _open_recorders(settings: Settings) -> dict[str, Recorder]:
@@ -291,25 +230,6 @@ def _record(recorder: Recorder, stream: StreamPipeline, outcome: Outcome) -> Non
         recorder.add(np.full(len(steps.row), outcome.time_s), entities, steps.value, steps.seen)
     except OSError as error:
         say(LOG, "rows not recorded", logging.ERROR, stream=stream.definition.name, reason=str(error))
-
-
-def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, **facts: object) -> None:
-    labels = dict(zip(definition.entity, entity, strict=True))
-    say(LOG, event, level, **{**labels, "stream": definition.name, **facts})
-
-
-def leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:
-    """Return the signals that contribute most to an open episode, in raw units."""
-    scores = stream.why.get(row)
-    if scores is None:
-        return ""
-    order = scores.contribution[0].argsort()[::-1][:count]
-    names = stream.definition.signal_names
-    return ", ".join(
-        f"{names[index]} {scores.observed[0, index]:.4g} expected {scores.expected[0, index]:.4g}"
-        for index in order
-        if scores.contribution[0, index] >= 0.05  # noqa: PLR2004 -- less explains nothing
-    )
 
 
 def _facts(loaded: Bundle) -> BundleSnapshot:

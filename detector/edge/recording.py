@@ -151,6 +151,17 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
     return metadata
 
 
+def is_recorded(paths: Sequence[Path]) -> bool:
+    """Say whether a recording is among files, or folders of them; it holds rates in place of counters.
+
+    Raises:
+        ValueError: As of `read_metadata`.
+        OSError: A file cannot be read.
+    """
+    files = (file for path in paths for file in (path.rglob("*.parquet") if path.is_dir() else [path]))
+    return any(read_metadata(file) is not None for file in files if file.suffix == ".parquet")
+
+
 def _table(
     definition: Definition, pending: Sequence[tuple[Doubles, Sequence[Entity], Floats, Bools]]
 ) -> pa.Table:

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from detector.edge.publisher import Published, publish_messages
-from detector.edge.recording import read_metadata
 from detector.stream.decode.topic import Template
 
 ROWS: Final = 4096
@@ -63,17 +62,6 @@ def read_dataset(paths: Sequence[Path]) -> pa.Table:
         raise ValueError(f"no .parquet or .csv in {', '.join(map(str, paths))}")
     table = pa.concat_tables([_read(file) for file in files], promote_options="permissive")
     return table.sort_by("time")
-
-
-def has_rates(paths: Sequence[Path]) -> bool:
-    """Say whether a recording is among the datasets: it holds rates where the messages had counters.
-
-    Raises:
-        ValueError: As of `read_metadata`.
-        OSError: A file cannot be read.
-    """
-    files = (file for path in paths for file in _files(path) if file.suffix == ".parquet")
-    return any(read_metadata(file) is not None for file in files)
 
 
 def messages(

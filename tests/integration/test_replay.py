@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
 from detector.edge.mqtt import Subscriber
 from detector.edge.publisher import PACE_S, UNACKNOWLEDGED_MAX, publish_messages
-from detector.edge.recording import Recorder
-from detector.edge.replay import has_rates, publish
+from detector.edge.replay import publish
 from detector.settings import MqttSettings
-from detector.stream.nouns import Definition, Signal
 from tests.support.mosquitto import free_port, running_mosquitto, wait_until
 
 TEMPLATE = "telegraf/{device}/interfaces"
@@ -124,15 +121,6 @@ def test_a_broker_that_is_not_there_is_a_connection_error():
     port = free_port()
     with pytest.raises(ConnectionError, match=f"127.0.0.1:{port} cannot be reached: .*refused"):
         publish_messages(numbered(1), host="127.0.0.1", port=port)
-
-
-def test_a_recording_is_known_to_hold_rates(tmp_path):
-    definition = Definition("s", ("device",), (Signal("octets", "counter"),), 10.0, 6)
-    recorder = Recorder(tmp_path / "recordings", definition, 1, 60.0)
-    recorder.add(np.array([10.0]), [("r1",)], np.ones((1, 1), np.float32), np.ones((1, 1), bool))
-    parquet.write_table(pa.table({"time": [10.0], "device": ["r1"], "octets": [1]}), tmp_path / "raw.parquet")
-    assert has_rates([tmp_path / "recordings", tmp_path / "raw.parquet"])
-    assert not has_rates([tmp_path / "raw.parquet"])
 
 
 def test_a_broker_that_refuses_is_a_connection_error_that_says_so(tmp_path):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from detector.edge.recording import Recorder, read_metadata
+from detector.edge.recording import Recorder, is_recorded, read_metadata
 from detector.stream.nouns import Definition, Signal
 
 DEFINITION = Definition(
@@ -79,6 +79,13 @@ def test_the_metadata_says_that_counters_have_become_rates(tmp_path):
         "step_s": 10.0,
         "signals": ["octets", "state"],
     }
+
+
+def test_a_folder_with_a_recording_in_it_holds_rates(tmp_path):
+    recorder(tmp_path / "recordings", rows_max=1).add(*steps(NEW_YEAR_S))
+    parquet.write_table(pa.table({"time": [10.0]}), tmp_path / "raw.parquet")
+    assert is_recorded([tmp_path / "raw.parquet", tmp_path / "recordings"])
+    assert not is_recorded([tmp_path / "raw.parquet"])
 
 
 def test_a_dataset_that_is_no_recording_has_no_metadata(tmp_path):

@@ -1,0 +1,99 @@
+"""What the daemon's log says of the network: episodes, silence, and that it hears nothing at all."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from detector.edge.snapshot import Snapshot
+from detector.logs import say
+from detector.stream.nouns import Definition, Entity, Outcome
+from detector.stream.pipeline import StreamPipeline
+
+LOG = logging.getLogger("detector.daemon")
+
+SILENT_NAMED = 5
+"""Entities named in a line about silence."""
+DEAF_S = 60.0
+"""Without a sample for so long something is wrong, or the agents publish seldom; either is worth a line."""
+DEAF_AGAIN_S = 600.0
+"""A night without a sample is fifty lines."""
+
+
+def tell(stream: StreamPipeline, outcome: Outcome) -> None:
+    """Log what a step came to: episodes that began and ended, who fell silent, who speaks again."""
+    definition = stream.definition
+    for onset in outcome.onsets:
+        _say_of(
+            definition,
+            onset.entity,
+            "anomaly",
+            logging.WARNING,
+            onset_s=onset.time_s,
+            at_s=outcome.time_s,
+            score=float(stream.decider.score[onset.row]),
+            why=_leading_signals(stream, onset.row),
+        )
+    for closure in outcome.closures:
+        _say_of(
+            definition,
+            closure.entity,
+            "anomaly over",
+            logging.INFO,
+            onset_s=closure.onset_s,
+            lasted_s=closure.time_s - closure.onset_s,
+            score_max=closure.score_max,
+        )
+    for event, entities in (("silent", outcome.silenced), ("speaking again", outcome.speaking_again)):
+        if entities:
+            # One line a step: a dead site must not write a hundred thousand.
+            some = ", ".join(" ".join(entity) for entity in entities[:SILENT_NAMED])
+            say(LOG, event, logging.WARNING, stream=definition.name, entities=len(entities), first=some)
+
+
+class Hearing:
+    """Whether samples are accepted, and how often to complain that they are not; on the monotonic clock."""
+
+    def __init__(self, monotonic_s: float) -> None:
+        self._accepted = 0
+        self._complain_s = monotonic_s + DEAF_S
+
+    def watch(self, snapshot: Snapshot, monotonic_s: float) -> None:
+        """Warn where nothing comes or is understood: a wrong topic looks like a quiet night."""
+        accepted = sum(stream.samples_total for stream in snapshot.streams)
+        # While there is no broker nothing can come, and that has lines of its own.
+        if not self._is_deaf(accepted, monotonic_s, waits=bool(snapshot.missing)):
+            return
+        refused = Counter(snapshot.messages_dropped)
+        for stream in snapshot.streams:
+            refused.update(stream.samples_dropped)
+        why = ", ".join(f"{reason} {count}" for reason, count in refused.most_common() if count)
+        received = sum(snapshot.mqtt.received.values())
+        say(LOG, "nothing heard", logging.WARNING, messages=received, dropped=why or "none")
+
+    def _is_deaf(self, accepted: int, monotonic_s: float, *, waits: bool) -> bool:
+        if accepted > self._accepted or waits:
+            self._accepted, self._complain_s = accepted, monotonic_s + DEAF_S
+        if monotonic_s < self._complain_s:
+            return False
+        self._complain_s = monotonic_s + DEAF_AGAIN_S
+        return True
+
+
+def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, **facts: object) -> None:
+    labels = dict(zip(definition.entity, entity, strict=True))
+    say(LOG, event, level, **{**labels, "stream": definition.name, **facts})
+
+
+def _leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:
+    """Return the signals that contribute most to an open episode, in raw units."""
+    scores = stream.why.get(row)
+    if scores is None:
+        return ""
+    order = scores.contribution[0].argsort()[::-1][:count]
+    names = stream.definition.signal_names
+    return ", ".join(
+        f"{names[index]} {scores.observed[0, index]:.4g} expected {scores.expected[0, index]:.4g}"
+        for index in order
+        if scores.contribution[0, index] >= 0.05  # noqa: PLR2004 -- less explains nothing
+    )

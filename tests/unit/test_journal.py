@@ -1,0 +1,54 @@
+"""What the log says where nothing is heard."""
+
+import logging
+
+import pytest
+
+from detector.edge.snapshot import MqttSnapshot
+from detector.journal import Hearing
+from tests.support.snapshots import snapshot, stream
+
+
+@pytest.fixture
+def complaints(caplog):
+    """Return a function that watches a snapshot each second and says when it complained."""
+
+    def watch(hearing, seconds, snapshot_at):
+        times_s = []
+        for at_s in seconds:
+            caplog.clear()
+            with caplog.at_level(logging.WARNING):
+                hearing.watch(snapshot_at(at_s), float(at_s))
+            times_s += [at_s] * len(caplog.records)
+        return times_s
+
+    return watch
+
+
+def heard(samples, missing=()):
+    return snapshot(streams=(stream(samples_total=samples),), missing=missing)
+
+
+def test_where_nothing_comes_it_warns_after_a_minute_and_then_every_ten(complaints):
+    assert complaints(Hearing(0.0), range(1500), lambda _: heard(0)) == [60, 660, 1260]
+
+
+def test_while_samples_come_there_is_nothing_to_say(complaints):
+    assert complaints(Hearing(0.0), range(500), heard) == []
+
+
+def test_a_minute_after_the_last_sample_it_warns(complaints):
+    assert complaints(Hearing(0.0), range(500), lambda at_s: heard(min(at_s, 100))) == [160]
+
+
+def test_without_a_broker_nothing_can_come(complaints):
+    hearing = Hearing(0.0)
+    assert complaints(hearing, range(500), lambda _: heard(0, ("the broker is not connected",))) == []
+    assert complaints(hearing, range(500, 600), lambda _: heard(0)) == [559]
+
+
+def test_the_warning_says_what_came_and_why_none_of_it_was_taken(caplog):
+    silent = stream(samples_dropped={"late": 3, "duplicate": 0})
+    mqtt = MqttSnapshot(received={"a/+": 7, "b": 1})
+    Hearing(0.0).watch(snapshot(streams=(silent,), mqtt=mqtt, messages_dropped={"no_signal": 5}), 60.0)
+    assert caplog.records[0].facts == {"messages": 8, "dropped": "no_signal 5, late 3"}
