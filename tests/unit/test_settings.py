@@ -329,5 +329,5 @@ def test_the_streams_of_the_reference_are_those_of_the_simulation(tmp_path):
 
 
 def plain(stream):
-    """Return a stream without its bundle, its clock and the order of its signals; a simulation is replayed."""
+    """Return a stream without its bundle, its clock (a simulation is replayed) and the order of signals."""
     return stream.model_dump(exclude={"bundle", "clock"})
