@@ -1,5 +1,8 @@
 """A simulation as files, messages and settings."""
 
+from argparse import Namespace
+from pathlib import Path
+
 import orjson
 import pyarrow.csv
 import pyarrow.parquet
@@ -9,6 +12,7 @@ from detector.settings import load
 from detector.simulate.fabric import simulate
 from detector.simulate.output import messages, stream_settings, write
 from detector.simulate.scenario import DEVICE_COUNTERS, DEVICE_SIGNALS, INTERFACE_SIGNALS, Scenario
+from detector.simulate.verb import hint, simulation_of
 from detector.stream.decode.topic import Template
 
 
@@ -91,3 +95,43 @@ def test_counters_and_counts_are_json_integers(simulation):
     for _, _, payload in messages(simulation):
         for signal, value in orjson.loads(payload)["fields"].items():
             assert isinstance(value, float) == (signal in {"cpu_percent", "temperature_celsius"})
+
+
+@pytest.mark.parametrize(
+    ("out", "settings"),
+    [(None, "the detector.toml that --out DIRECTORY writes"), (Path("lab"), "lab/detector.toml")],
+)
+def test_a_live_simulation_says_where_it_goes_what_reads_it_and_when_the_first_fault_comes(
+    simulation, out, settings
+):
+    faults = [row for row in simulation.labels.to_pylist() if row["kind"] == "fault"]
+    minutes = (min(row["start"] for row in faults) - simulation.scenario.start_s) / 60
+    assert minutes > 20
+    topics = "publishing to telegraf/<device>/interfaces and telegraf/<device>/devices, "
+    streams = f"; streams as in {settings}"
+    clock = '; its time is not the wall\'s: the streams need clock = "data"'
+    calm = simulate(Scenario(duration_s=900, train_s=600, plan="none"))
+    assert [hint(simulation, speed, out) for speed in (1, 10, 0)] + [hint(calm, 1, out)] == [
+        f"{topics}the first fault comes after {minutes:.1f} minutes{streams}",
+        f"{topics}the first fault comes after {minutes / 10:.1f} minutes{streams}{clock}",
+        f"{topics}as fast as the broker takes it{streams}{clock}",
+        f"{topics}no fault in it (--plan each-kind-once has eight){streams}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "train_s"),
+    [
+        ({"out": "lab"}, 2700),
+        ({"out": "lab", "live": True}, 2700),
+        ({"live": True}, 900),  # 180 cadences
+        ({"live": True, "cadence": 30.0}, 2700),
+        ({"live": True, "train_hours": 0.5}, 1800),
+        ({"out": "lab", "train_hours": 0.5}, 1800),
+    ],
+)
+def test_the_part_free_of_faults_is_three_quarters_and_shorter_where_it_is_only_waited_for(asked, train_s):
+    asked = {"cadence": 5.0, "live": False, "out": None, "train_hours": None} | asked
+    common = {"seed": 0, "devices": 3, "interfaces": 3, "start": 1.7e9, "hours": 1.0, "speed": 1.0}
+    simulation = simulation_of(Namespace(**common, **asked, plan="none"))
+    assert simulation.scenario.train_s == train_s
