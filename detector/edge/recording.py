@@ -30,6 +30,9 @@ from detector.stream.nouns import Bools, Definition, Doubles, Entity, Floats
 FORMAT: Final = 1
 KEY: Final = b"detector"
 
+_Step = tuple[Doubles, Sequence[Entity], Floats, Bools]
+"""Rows as `Recorder.add` takes them."""
+
 
 class Recorder:
     """Writes the steps of one stream.
@@ -44,7 +47,7 @@ class Recorder:
         flush_s: or when this time has passed since the first of them came.
         monotonic: A clock for `flush_s`.
 
-    `rows_total` counts the rows that were written.
+    `rows_total` counts the rows that were written, `entities_total` whose they are.
 
     Raises:
         ValueError: Two columns would have one name.
@@ -66,10 +69,16 @@ class Recorder:
         self._rows_max = rows_max
         self._flush_s = flush_s
         self._monotonic = monotonic
-        self._pending: list[tuple[Doubles, Sequence[Entity], Floats, Bools]] = []
+        self._pending: list[_Step] = []
         self._rows = 0
         self._first_s = 0.0
+        self._entities: set[Entity] = set()
         self.rows_total = 0
+
+    @property
+    def entities_total(self) -> int:
+        """The entities that were written, counted up to `entities_max`: names come and go without end."""
+        return min(len(self._entities), self._definition.entities_max)
 
     def probe(self) -> None:
         """Make the directory, and try to write into it.
@@ -126,10 +135,15 @@ class Recorder:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.rename(path)
-            self.rows_total += rows
+            self._count(rows, pending)
         finally:
             unfinished.unlink(missing_ok=True)
         return path
+
+    def _count(self, rows: int, written: Sequence[_Step]) -> None:
+        self.rows_total += rows
+        if len(self._entities) < self._definition.entities_max:
+            self._entities.update(entity for _, entities, _, _ in written for entity in entities)
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:
@@ -162,9 +176,7 @@ def is_recorded(paths: Sequence[Path]) -> bool:
     return any(read_metadata(file) is not None for file in files if file.suffix == ".parquet")
 
 
-def _table(
-    definition: Definition, pending: Sequence[tuple[Doubles, Sequence[Entity], Floats, Bools]]
-) -> pa.Table:
+def _table(definition: Definition, pending: Sequence[_Step]) -> pa.Table:
     times_s, entities, values, seen = zip(*pending, strict=True)
     names = [entity for part in entities for entity in part]
     value = np.concatenate(values).astype(np.float32, copy=False)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from detector.edge import recording
 from detector.settings import Settings
 from detector.stream.nouns import Definition
 from detector.train import dataset, infer
+from detector.train.trainer import check, without_missing
 from detector.train.trainer import train as train_bundle
-from detector.train.trainer import without_missing
 
 
 def train(asked: argparse.Namespace, settings: Settings | None) -> int:
     """Train as the command line asked; return the exit code."""
     data, definition = prepare(asked.data, asked.stream, settings)
     talk = Console(stderr=True)
+    wanted, found = len(definition.signals), len(without_missing(definition, data)[0].signals)
+    signals = f"{wanted}" if found == wanted else f"{found} of {wanted}"
     talk.print(
-        f"{len(data.time_s)} records of {len(data.entities)} entities, {len(definition.signals)} signals, "
+        f"{len(data.time_s)} records of {len(data.entities)} entities, {signals} signals, "
         f"step {definition.step_s:g} s, window {definition.window_steps} steps"
     )
     with progress_bar(talk) as bar:
@@ -77,11 +81,27 @@ def prepare(
     if settings is not None:
         definition = settings.stream(name).definition()
         data = dataset.read(paths, definition.entity)
+        check(data, definition)
         tell_unseen(data, definition)
         return data, definition
     data = dataset.read(paths)
-    definition, empty = without_missing(infer.infer(data, name or paths[0].stem), data)
+    recorded = metadata_of(paths) if data.rates else None
+    name = name or (recorded or {}).get("stream") or paths[0].stem
+    definition, empty = without_missing(infer.infer(data, name, recorded), data)
     if empty:
         print(f"left out, never seen: {', '.join(empty)}", file=sys.stderr)  # noqa: T201
-    print(infer.as_toml(definition))  # noqa: T201 -- a result: ready for the settings file
+    print(infer.as_toml(definition, rates=data.rates))  # noqa: T201 -- a result: ready for the settings file
     return data, definition
+
+
+def metadata_of(paths: list[Path]) -> dict[str, Any] | None:
+    """Return what the newest recording among files, or folders of them, says of itself.
+
+    Raises:
+        DatasetError: It is of a later format.
+    """
+    files = [file for path in paths for file in (sorted(path.rglob("[!.]*.parquet")) or [path])]
+    try:
+        return recording.read_metadata(files[-1])
+    except ValueError as error:
+        raise dataset.DatasetError(str(error)) from None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from detector.stream.nouns import REFRESH_STEPS, Definition, Doubles, Ints, Signal
@@ -13,16 +16,31 @@ FALLS_MAX = 0.01
 """A column that falls in more than this share of its steps is no counter."""
 
 
-def infer(dataset: Dataset, name: str) -> Definition:
+NOT_IN_THE_DATA = "# not in the data: change it to what your agents publish"
+NO_KINDS = """\
+# A recording holds rates and does not say which signals are counters in the messages. Say so here, and train
+# with --stream: the daemon refuses a bundle of gauges for counters."""
+
+
+def infer(dataset: Dataset, name: str, recorded: Mapping[str, Any] | None = None) -> Definition:
     """Return a definition: text columns are the entity, never-falling ones counters, the rest gauges.
+
+    Args:
+        dataset: The data.
+        name: Of the stream.
+        recorded: What a recording says of itself; its step and the order of its signals go before what the
+            data looks like.
 
     Raises:
         DatasetError: There is no signal, or no two records of an entity to tell a step from.
     """
     if not dataset.column:
         raise DatasetError("no numeric column: nothing to learn from")
-    step_s = _step_s(dataset)
-    signals = tuple(_signal(dataset, column) for column in dataset.column)
+    recorded = recorded or {}
+    step_s = recorded.get("step_s") or _step_s(dataset)
+    # Recordings of several definitions may be read together: what only others have comes last.
+    names = dict.fromkeys([*recorded.get("signals", ()), *dataset.column])
+    signals = tuple(_signal(dataset, column) for column in names if column in dataset.column)
     return Definition(
         name=name,
         entity=dataset.labels,
@@ -63,17 +81,19 @@ def _differences(entity: Ints, values: Doubles) -> Doubles:
     return np.asarray(np.diff(values[order])[same])
 
 
-def as_toml(definition: Definition) -> str:
-    """Return the `[[streams]]` table of a definition, ready for the settings file."""
+def as_toml(definition: Definition, *, rates: bool = False) -> str:
+    """Return the `[[streams]]` table of an inferred definition, with comments where it is a guess."""
     entity = ", ".join(f'"{label}"' for label in definition.entity)
+    topic = "/".join(["telemetry", *(f"{{{label}}}" for label in definition.entity[:1]), definition.name])
     lines = [
         "[[streams]]",
         f'name = "{definition.name}"',
-        f'topic = "{definition.topic or "telemetry/{device}/" + definition.name}"',
-        f'format = "{definition.format}"',
+        f'topic = "{topic}"  {NOT_IN_THE_DATA}',
+        f'format = "{definition.format}"  {NOT_IN_THE_DATA}',
         f"entity = [{entity}]",
         f"step_s = {definition.step_s!r}",
         f"window_steps = {definition.window_steps}",
+        *([NO_KINDS] if rates else []),
         "[streams.signals]",
     ]
     for signal in definition.signals:

@@ -29,7 +29,7 @@ def train(
     Raises:
         DatasetError: The data does not do; the message says what would.
     """
-    _check(dataset, definition)
+    check(dataset, definition)
     past = timeline(dataset.only(dataset.train), definition)
     fitted = fit(past, architecture, seed, epochs, progress)
     return bundle.save(
@@ -37,12 +37,19 @@ def train(
     ), fitted
 
 
-def _check(dataset: Dataset, definition: Definition) -> None:
+def check(dataset: Dataset, definition: Definition) -> None:
+    """See that data and definition have something in common.
+
+    Raises:
+        DatasetError: They do not; the message names what each has.
+    """
     if dataset.labels != definition.entity:
         raise DatasetError(f"the entity is {definition.entity} in the stream, {dataset.labels} in the data")
-    if not set(dataset.column) & set(definition.signal_names):
+    kept, empty = without_missing(definition, dataset)
+    if not kept.signals:
         raise DatasetError(
-            f"none of the stream's signals is in the data; its columns: {', '.join(dataset.column)}"
+            f"no signal of the stream has a number in the data; signals: {', '.join(empty)}; "
+            f"numeric columns: {', '.join(dataset.column) or 'none'}"
         )
     if not dataset.train.any():
         raise DatasetError("no record is marked `train`")

@@ -5,11 +5,13 @@ import tomllib
 import numpy as np
 import pytest
 
+from detector.edge.recording import Recorder
 from detector.settings import StreamSettings
 from detector.stream.nouns import Definition, Signal
 from detector.train.dataset import Dataset, DatasetError
-from detector.train.dialogue import tell_unseen
+from detector.train.dialogue import prepare, tell_unseen
 from detector.train.infer import as_toml, infer
+from detector.train.trainer import check
 from tests.support.streams import START_S
 
 
@@ -95,6 +97,47 @@ def test_signals_that_the_data_never_has_and_columns_that_no_signal_uses_are_nam
     assert capsys.readouterr().err == (
         "never seen in this data: in_octet, fan\nin this data, and no signal: in_octets\n"
     )
+
+
+@pytest.mark.parametrize("columns", [{"in_octets": [1, 2]}, {"in_octet": [float("nan")] * 2}])
+def test_data_without_any_signal_of_the_stream_is_refused_with_what_both_have(columns):
+    definition = Definition("s", ("device",), (Signal("in_octet"), Signal("cpu")), 10.0, 6)
+    with pytest.raises(DatasetError) as refused:
+        check(dataset([0, 10], **columns), definition)
+    assert str(refused.value) == (
+        "no signal of the stream has a number in the data; "
+        f"signals: in_octet, cpu; numeric columns: {next(iter(columns))}"
+    )
+
+
+def record(directory, definition, time_s):
+    recorder = Recorder(directory, definition, 1000, 3600.0)
+    shape = len(time_s), len(definition.signals)
+    recorder.add(np.array(time_s) + START_S, [("leaf1",)] * shape[0], np.ones(shape), np.ones(shape, bool))
+    recorder.close()
+
+
+def test_a_recording_says_its_name_step_and_signals_and_what_it_does_not_say_is_marked(tmp_path, capsys):
+    signals = (Signal("octets", kind="counter"), Signal("cpu"))
+    # Every other step is missing: the spacing of the data is not the step.
+    record(tmp_path, Definition("interfaces", ("device",), signals, 10.0, 6), [10.0, 30.0, 50.0])
+    _, definition = prepare([tmp_path], None, None)
+    assert (definition.name, definition.entity, definition.step_s) == ("interfaces", ("device",), 10.0)
+    assert definition.signal_names == ("octets", "cpu")
+    printed = capsys.readouterr().out
+    (stream,) = tomllib.loads(printed)["streams"]
+    assert stream["topic"] == "telemetry/{device}/interfaces"
+    marked = [line.split(" ")[0] for line in printed.splitlines() if "# not in the data" in line]
+    assert marked == ["topic", "format"]
+    assert "# A recording holds rates and does not say which signals are counters" in printed
+
+
+def test_of_several_recordings_the_newest_names_the_order_and_all_signals_are_kept(tmp_path):
+    older = Definition("s", ("device",), (Signal("fan"), Signal("cpu")), 10.0, 6)
+    record(tmp_path, older, [10.0])
+    record(tmp_path, Definition("s", ("device",), (Signal("disk"), Signal("cpu")), 20.0, 6), [40.0, 60.0])
+    _, definition = prepare([tmp_path], None, None)
+    assert (definition.signal_names, definition.step_s) == (("disk", "cpu", "fan"), 20.0)
 
 
 def test_the_toml_is_a_stream_that_the_settings_take_and_mean_the_same():

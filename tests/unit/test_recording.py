@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -134,6 +135,36 @@ def test_a_recorder_without_rows_writes_nothing(tmp_path):
     recording.add(*steps(NEW_YEAR_S, rows=0))
     assert recording.close() is None
     assert files(tmp_path) == []
+
+
+def test_it_counts_rows_and_whose_they_are_once_they_are_written(tmp_path):
+    recording = recorder(tmp_path)
+    recording.add(*steps(NEW_YEAR_S))
+    recording.add(*steps(NEW_YEAR_S + 10, rows=3))
+    assert (recording.rows_total, recording.entities_total) == (0, 0)
+    recording.close()
+    assert (recording.rows_total, recording.entities_total) == (5, 3)
+
+
+def test_it_counts_no_more_entities_than_may_live_at_once(tmp_path):
+    recording = recorder(tmp_path, rows_max=1, definition=replace(DEFINITION, entities_max=3))
+    for rows in (2, 20, 50):
+        recording.add(*steps(NEW_YEAR_S, rows))
+    assert recording.entities_total == 3
+    assert len(recording._entities) == 20, "what comes after is not kept"
+
+
+@pytest.mark.parametrize("inside", ["", "deeper/and/deeper"])
+def test_a_probe_makes_the_directory_and_leaves_nothing_in_it(tmp_path, inside):
+    recorder(tmp_path / inside).probe()
+    assert (tmp_path / inside / "interfaces").is_dir()
+    assert files(tmp_path) == []
+
+
+def test_a_probe_finds_a_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        recorder(tmp_path / "file" / "x").probe()
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):
