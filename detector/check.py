@@ -1,21 +1,33 @@
-"""`detector check`: are settings and bundles good, and what would a message become?"""
+"""Is all well: settings and bundles, a message and what it would become, a daemon that runs."""
 
 from __future__ import annotations
 
+import http.client
+import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
+from typing import Any, NamedTuple
 
 from detector.model import bundle
 from detector.settings import Settings, password
 from detector.stream.decode import decoder
 from detector.stream.decode.documents import parse_document
+from detector.stream.decode.labels import entity_reader
+from detector.stream.decode.paths import find, parse_path
+from detector.stream.decode.records import signal_fields
 from detector.stream.nouns import Batch, Definition, Drop, Message
 from detector.stream_settings import StreamSettings
 
+HEALTH_S = 2.0
+"""How long a daemon may take to answer, twice: whoever asks for its health gives up after five seconds."""
 NAMES_MAX = 64
 """Names of a message that are shown: more than a Telegraf interface has, and a screen still holds them."""
+DEPTH_MAX = 32
+"""Levels of a document that are looked into: no telemetry is as deep, and JSON may be a thousand."""
+TIME_NAMES = {"timestamp", "time"}
+"""Fields that are the time where a stream does not say which one is."""
 
 
 def everything(settings: Settings) -> list[str]:
@@ -49,6 +61,61 @@ def _stream(stream: StreamSettings) -> str:
     return f"stream {stream.name}: {stream.subscription} ({stream.format}), {how}"
 
 
+def health(host: str, port: int) -> tuple[str, bool, bool]:
+    """Ask a running daemon; return in words what it says, and whether it is healthy and whether ready.
+
+    Raises:
+        OSError, HTTPException: No daemon answers.
+    """
+    healthy, said = _get(host, port, "/-/healthy")
+    ready, missing = _get(host, port, "/-/ready")
+    line = "healthy" if healthy else f"not healthy: {said}"
+    return f"{line}, ready" if ready else f"{line}, not ready: {missing}", healthy, ready
+
+
+def _get(host: str, port: int, page: str) -> tuple[bool, str]:
+    connection = http.client.HTTPConnection(host, port, timeout=HEALTH_S)
+    try:
+        connection.request("GET", page)
+        answer = connection.getresponse()
+        text = answer.read().decode("utf-8", "replace")
+    finally:
+        connection.close()
+    return answer.status == http.HTTPStatus.OK, "; ".join(text.splitlines())
+
+
+def refusals(definitions: Sequence[Definition], message: Message) -> set[Drop]:
+    """Return why a message, or a part of it, is refused by the streams that read its topic.
+
+    What depends on the messages before it is not told: duplicates, entities_max, the clock of the data.
+    """
+    reasons: set[Drop | None] = set()
+    for definition in definitions:
+        one = decoder(definition)
+        labels = one.template.match(message.topic)
+        if labels is not None:
+            batch = Batch()
+            reasons |= {one.decode(message, labels, batch), *batch.dropped}
+            reasons |= {_untimely(definition, time_s, message.arrival_s) for time_s in batch.times_s}
+    return {reason for reason in reasons if reason is not None}
+
+
+def _untimely(definition: Definition, time_s: float, arrival_s: float) -> Drop | None:
+    """Return why a time is refused by the clock of a stream, or by a step that is closed."""
+    disbelief = _disbelief(definition, time_s - arrival_s)
+    step_s = definition.step_s
+    closed_s = math.ceil(time_s / step_s) * step_s + definition.lateness_s
+    late = definition.clock == "wall" and closed_s < arrival_s
+    return disbelief or (Drop.LATE if late else None)
+
+
+def _disbelief(definition: Definition, ahead_s: float) -> Drop | None:
+    """Return why the clock of a stream would not believe a time; a data clock follows whatever comes."""
+    if definition.clock == "data" or -definition.age_max_s <= ahead_s <= definition.future_max_s:
+        return None
+    return Drop.TIME_FUTURE if ahead_s > 0 else Drop.TIME_OLD
+
+
 def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | None:
     one = decoder(definition)
     labels = one.template.match(message.topic)
@@ -60,33 +127,112 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     lines = [f"stream {definition.name}: {what}"]
     lines += [f"  refused: {count} {reason}" for reason, count in batch.dropped.items()]
     lines += _samples(definition, batch, message)
-    if refusal in (Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
-        lines += _misfit(definition, labels, message)
-    elif absent := [name for at, name in enumerate(definition.signal_names) if at not in batch.signal]:
-        lines += [f"  not in it: {', '.join(absent)}"] if not refusal else []
+    if refusal in (None, Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
+        lines += _misfit(definition, labels, message, refused=refusal is not None)
     return lines, not refusal
 
 
-def _misfit(definition: Definition, labels: Mapping[str, str], message: Message) -> Iterator[str]:
-    """Say what a stream wants and what a message has instead."""
-    topic = ", ".join(f'{name}="{label}"' for name, label in labels.items() if name in definition.entity)
-    yield f"  wanted: the entity {', '.join(definition.entity)}; of the topic: {topic or 'none'}"
-    yield f"  wanted: one of {', '.join(signal.field or signal.name for signal in definition.signals)}"
-    names = list(islice(_names(parse_document(message.payload)), NAMES_MAX))
-    yield f"  the message has: {', '.join(names) or 'nothing with a name'}"
+# What a stream wants and a message has
 
 
-def _names(document: object, at: str = "") -> Iterator[str]:
-    """Yield the dotted paths of what a document holds; of an array, those of its first item."""
+class _Record(NamedTuple):
+    """Where a payload has what is asked of one record; see `stream/decode/`."""
+
+    fields: Any
+    tags: Any
+    envelope: Any
+
+
+def _misfit(
+    definition: Definition, labels: Mapping[str, str], message: Message, *, refused: bool
+) -> Iterator[str]:
+    """Say what a stream wants and a message lacks, and what the message has instead."""
+    document = parse_document(message.payload)
+    records = _records(definition, document)
+    if refused:
+        levels = ", ".join(f'{name}="{level}"' for name, level in labels.items())
+        yield f"  the topic gives: {levels or 'no label'}"
+    if missing := _missing_labels(definition, labels, records):
+        yield f"  missing of the entity: {', '.join(missing)}"
+    if definition.format == "value":
+        if refused:
+            yield f"  wanted: one of {', '.join(signal_fields(definition))}"
+        return
+    if absent := [name for name in signal_fields(definition) if not _has(records, name)]:
+        yield f"  not in this message: {_listed(absent)}"
+    if unused := _unused(definition, records):
+        yield f"  numbers that no signal uses: {_listed(unused)}"
+    if refused:
+        yield f"  the message has: {_listed(list(_leaves(document))) or 'nothing with a name'}"
+
+
+def _records(definition: Definition, document: Any) -> list[_Record]:
+    """Return the records of a message; those that have a signal, where any has one."""
+    if definition.format == "value":
+        return [_Record(None, None, None)]
+    if definition.format == "telegraf-json":
+        metrics = document.get("metrics") if isinstance(document, dict) else None
+        found = metrics if isinstance(metrics, list) else [document]
+        records = [
+            _Record(one.get("fields"), one.get("tags"), None) for one in found if isinstance(one, dict)
+        ]
+    else:
+        path = definition.layout.records
+        inner = find(document, parse_path(path)) if path else document
+        found = inner if isinstance(inner, list) else [inner]
+        records = [_Record(one, one, document) for one in found if isinstance(one, dict)]
+    wanted = signal_fields(definition)
+    return [one for one in records if any(_has([one], name) for name in wanted)] or records
+
+
+def _missing_labels(
+    definition: Definition, labels: Mapping[str, str], records: Sequence[_Record]
+) -> list[str]:
+    """Return the labels of the entity that a record lacks, with the path where one was looked for."""
+    paths = dict(definition.layout.labels)
+    missing = []
+    for label in definition.entity:
+        read = entity_reader(replace(definition, entity=(label,)))
+        if any(read(labels, one.tags, one.envelope) is Drop.ENTITY_MISSING for one in records):
+            missing.append(f"{label} (at {paths[label]})" if label in paths else label)
+    return missing
+
+
+def _has(records: Sequence[_Record], name: str) -> bool:
+    path = parse_path(name)
+    return any(find(one.fields, path) is not None for one in records)
+
+
+def _unused(definition: Definition, records: Sequence[_Record]) -> list[str]:
+    """Return the numbers of the records that are neither a signal nor a label nor the time."""
+    layout = definition.layout
+    used = {*signal_fields(definition), *definition.entity, *dict(layout.labels).values()}
+    if definition.format == "json":
+        used |= {layout.time} if layout.time else TIME_NAMES
+    leaves = (leaf for one in records for leaf in _leaves(one.fields).items())
+    numbers = (name for name, value in leaves if isinstance(value, int | float) and name not in used)
+    return list(dict.fromkeys(numbers))
+
+
+def _leaves(document: object, at: str = "", depth: int = 0) -> dict[str, object]:
+    """Return what a document holds, by dotted path; of an array its first item."""
     inside: Iterable[tuple[str, object]] = ()
-    if isinstance(document, dict):
+    if depth < DEPTH_MAX and isinstance(document, dict):
         inside = document.items()
-    elif isinstance(document, list):
+    elif depth < DEPTH_MAX and isinstance(document, list):
         inside = [("0", item) for item in document[:1]]
     elif at:
-        yield at if at.isprintable() else repr(at)
+        return {at: document}
+    leaves: dict[str, object] = {}
     for name, value in inside:
-        yield from _names(value, f"{at}.{name}" if at else name)
+        leaves |= _leaves(value, f"{at}.{name}" if at else name, depth + 1)
+    return leaves
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [name if name.isprintable() else repr(name) for name in names[:NAMES_MAX]]
+    more = [f"and {len(names) - len(shown)} more"] if len(names) > len(shown) else []
+    return ", ".join(shown + more)
 
 
 def _samples(definition: Definition, batch: Batch, message: Message) -> Iterator[str]:
@@ -101,9 +247,8 @@ def _samples(definition: Definition, batch: Batch, message: Message) -> Iterator
 
 
 def _doubt(definition: Definition, ahead_s: float) -> str:
-    """Return why the clock of a stream would not believe a time; a data clock follows whatever comes."""
-    if definition.clock == "data" or -definition.age_max_s <= ahead_s <= definition.future_max_s:
+    reason = _disbelief(definition, ahead_s)
+    if reason is None:
         return ""
-    if ahead_s > 0:
-        return f", dropped, {Drop.TIME_FUTURE}: {ahead_s:.0f} s ahead"
-    return f", dropped, {Drop.TIME_OLD}: {-ahead_s:.0f} s old"
+    how = f"{ahead_s:.0f} s ahead" if ahead_s > 0 else f"{-ahead_s:.0f} s old"
+    return f", dropped, {reason}: {how}"

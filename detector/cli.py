@@ -103,19 +103,17 @@ def _health(verbs: Verbs) -> None:
 def _ask(asked: argparse.Namespace) -> int:
     import http.client  # noqa: PLC0415
 
+    from detector import check  # noqa: PLC0415
+
     settings = load_settings(asked).http
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    connection = http.client.HTTPConnection(host, settings.port, timeout=5)
     try:
-        connection.request("GET", "/-/ready" if asked.ready else "/-/healthy")
-        answer = connection.getresponse()
-        print(answer.read().decode("utf-8", "replace").strip())
+        line, healthy, ready = check.health(host, settings.port)
     except (OSError, http.client.HTTPException) as error:
         print(f"detector: no daemon answers on {host}:{settings.port}: {error}", file=sys.stderr)
         return FAILED
-    finally:
-        connection.close()
-    return OK if answer.status == http.HTTPStatus.OK else FAILED
+    print(line)
+    return OK if healthy and (ready or not asked.ready) else FAILED
 
 
 # check
@@ -219,7 +217,7 @@ def _replayed(asked: argparse.Namespace) -> int:
     broker = _broker(asked)
     try:
         if recording.is_recorded(asked.data):
-            print("detector: a recording holds rates, not counters: read it with gauges", file=sys.stderr)
+            print(f"detector: {replay.RATES_WARNING}", file=sys.stderr)
         count = replay.publish(asked.data, asked.topic, asked.format, stream, **broker)
     except ValueError as error:
         return usage(f"replay: {error}")
@@ -242,21 +240,22 @@ def _broker(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _simulate(verbs: Verbs) -> None:
-    what = (
-        "Simulate a leaf-spine fabric with labelled faults: a dataset and settings for it, or live over MQTT."
-    )
+    what = "Simulate a fabric with labelled faults: a dataset and its settings, or live over MQTT."
     parser = add_verb(verbs, "simulate", what, _simulated, takes_settings=True)
-    parser.add_argument("--out", type=Path, metavar="DIRECTORY", help="write the dataset and its labels here")
-    parser.add_argument("--live", action="store_true", help="publish it to the broker")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIRECTORY", help="write data, labels, detector.toml here"
+    )
+    live = "publish to telegraf/<device>/interfaces and .../devices; stderr says when the first fault comes"
+    parser.add_argument("--live", action="store_true", help=live)
     parser.add_argument("--format", default="parquet", choices=["parquet", "csv"], help="of the dataset")
-    parser.add_argument("--speed", type=float, default=1.0, help="of --live, times real time")
-    parser.add_argument("--seed", type=int, default=0)
+    speed = 'of --live, times real time; with any but 1 (default), the streams need clock = "data"'
+    parser.add_argument("--speed", type=float, default=1.0, help=speed)
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same fabric (default 0)")
     parser.add_argument("--devices", type=positive, default=8)
     parser.add_argument("--interfaces", type=positive, default=12, help="of each device")
     parser.add_argument("--hours", type=float, default=24.0, help="how long in all (default 24)")
-    parser.add_argument(
-        "--train-hours", type=float, help="free of faults, at the start (default: three quarters)"
-    )
+    free = "free of faults, at the start (default: 3/4 of --hours; of --live alone, 180 cadences at most)"
+    parser.add_argument("--train-hours", type=float, help=free)
     parser.add_argument("--cadence", type=float, default=10.0, metavar="SECONDS")
     parser.add_argument("--start", type=float, metavar="SECONDS", help="since the epoch; default: by now")
     parser.add_argument("--plan", default="random", choices=["random", "each-kind-once", "none"])
@@ -275,9 +274,11 @@ def _simulated(asked: argparse.Namespace) -> int:
     print("\n".join(verb.told(simulation)))
     if asked.out:
         output.write(simulation, asked.out, asked.format)
-        (asked.out / "detector.toml").write_text(output.stream_settings(asked.out.resolve(), asked.cadence))
+        config = asked.out / verb.SETTINGS
+        config.write_text(output.stream_settings(asked.out.resolve(), asked.cadence), "utf-8")
+        print(f"dataset, labels and the settings to read them ({config}) written", file=sys.stderr)
     if asked.live:
-        print(verb.hint(simulation, asked.speed), file=sys.stderr)
+        print(verb.hint(simulation, asked.speed, asked.out), file=sys.stderr)
         publish_messages(output.messages(simulation), **_broker(asked))
     return OK
 

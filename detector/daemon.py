@@ -17,24 +17,33 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from detector import __version__
+from detector import __version__, check
 from detector.edge import systemd
 from detector.edge.http import HttpServer
 from detector.edge.metrics import Durations, register
 from detector.edge.mqtt import Subscriber
 from detector.edge.recording import Recorder
-from detector.edge.snapshot import BundleSnapshot, MqttSnapshot, Snapshot, StreamSnapshot, stream_snapshot
+from detector.edge.snapshot import (
+    BundleSnapshot,
+    Example,
+    MqttSnapshot,
+    Snapshot,
+    StreamSnapshot,
+    example,
+    stream_snapshot,
+)
 from detector.journal import Hearing, tell
 from detector.logs import say
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
 from detector.settings import Settings, SettingsError, password
-from detector.stream.nouns import Bools, Floats, Outcome, Reconstruct
+from detector.stream.nouns import Bools, Drop, Floats, Message, Outcome, Reconstruct
 from detector.stream.pipeline import Judge, StreamPipeline
 from detector.stream.streams import Streams
 from detector.stream_settings import StreamSettings
@@ -47,6 +56,8 @@ IDLE_S = 0.25
 """How long a turn waits for the first message; bounds how late a tick or a signal is noticed."""
 SNAPSHOT_S = 1.0
 """How old the snapshot may be where no step closes; scrapes are seconds apart."""
+EXAMINED_MAX = 5
+"""Messages that are decoded once more to find why they are refused, while a stream keeps none."""
 FORCED = 1
 
 
@@ -74,6 +85,9 @@ class Daemon:
         self._sign_of_life_s = 0.0
         self._status = ""
         self._hearing = Hearing(time.monotonic())
+        self._newest: Sequence[Message] = ()
+        self._kept = [0] * len(settings.streams)
+        self._examples: dict[Drop, Example] = {}
 
     # Life
 
@@ -83,7 +97,9 @@ class Daemon:
             self._load()
             self._subscriber.start()
             systemd.notify(READY="1")
-            say(LOG, "started", version=__version__, streams=len(self._settings.streams))
+            # The service manager may go on, the operator not yet: what is missing comes with its own lines.
+            missing = "; ".join(_missing(self._subscriber.snapshot())) or "nothing"
+            say(LOG, "started", version=__version__, streams=len(self._settings.streams), missing=missing)
             try:
                 self._loop()
             finally:
@@ -145,13 +161,12 @@ class Daemon:
             pass
         for name, recorder in self._recorders.items():
             recorder.close()
-            level = logging.INFO if recorder.rows_total else logging.WARNING
-            directory = self._settings.record.directory / name
-            say(LOG, "recorded", level, stream=name, rows=recorder.rows_total, directory=directory)
+            _tell_recorded(recorder, name, self._settings.record.directory.absolute() / name)
 
     def _turn(self, wait_s: float) -> int:
         messages = self._subscriber.take(MESSAGES_MAX, wait_s)
         self._streams.feed(messages)
+        self._newest = messages[-EXAMINED_MAX:] or self._newest
         now_s = time.time()
         if self._streams.due(now_s):
             with self._durations.tick.time():
@@ -173,18 +188,30 @@ class Daemon:
         tell(stream, outcome)
 
     def _take_snapshot(self) -> None:
-        mqtt = self._subscriber.snapshot()
+        mqtt, streams = self._subscriber.snapshot(), tuple(self._stream_snapshots())
+        self._find_examples([stream.samples_kept_total for stream in streams])
+        examples = self._subscriber.examples() | self._examples
         dropped = Counter(self._subscriber.dropped()) + self._streams.messages_dropped
         self._snapshot = Snapshot(
             time_s=time.time(),
             missing=tuple(_missing(mqtt)),
             mqtt=mqtt,
             messages_dropped={reason.value: count for reason, count in dropped.items()},
-            streams=tuple(self._stream_snapshots()),
+            examples={reason.value: one for reason, one in examples.items()},
+            streams=streams,
         )
         self._tell_status()
         self._hearing.watch(self._snapshot, time.monotonic())
         self._give_sign_of_life()
+
+    def _find_examples(self, kept: list[int]) -> None:
+        """Look why the newest messages are refused by the streams that kept no sample since the last time."""
+        each = zip(self._streams.streams, kept, self._kept, strict=True)
+        definitions = [stream.definition for stream, now, before in each if now == before]
+        for message in self._newest:
+            for reason in check.refusals(definitions, message):
+                self._examples[reason] = example(message.topic, message.payload)
+        self._kept, self._newest = kept, ()
 
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:
         for stream, loaded in zip(self._streams.streams, self._bundles, strict=True):
@@ -230,6 +257,12 @@ def _record(recorder: Recorder, stream: StreamPipeline, outcome: Outcome) -> Non
         recorder.add(np.full(len(steps.row), outcome.time_s), entities, steps.value, steps.seen)
     except OSError as error:
         say(LOG, "rows not recorded", logging.ERROR, stream=stream.definition.name, reason=str(error))
+
+
+def _tell_recorded(recorder: Recorder, stream: str, directory: Path) -> None:
+    rows, level = recorder.rows_total, logging.INFO if recorder.rows_total else logging.WARNING
+    entities = recorder.entities_total
+    say(LOG, "recorded", level, stream=stream, rows=rows, entities=entities, directory=directory)
 
 
 def _facts(loaded: Bundle) -> BundleSnapshot:

@@ -16,6 +16,10 @@ import orjson
 
 TIMES = frozenset({"onset_s", "at_s"})
 """Facts that are times since the epoch: a date in text, seconds in JSON."""
+TIME_MAX_S = 253_402_300_800.0
+"""The year 10000, where `datetime` ends; the clock of the data can come that far."""
+WRITTEN_OUT = (1e6, 1e15)
+"""Numbers that have more than six digits before the point, and no more than float64 can tell apart."""
 
 
 def setup(style: str, level: str) -> None:
@@ -64,17 +68,23 @@ def _facts(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _pair(key: str, value: object) -> str:
-    if key in TIMES and isinstance(value, float) and math.isfinite(value):
+    if key in TIMES and isinstance(value, float) and 0 <= value < TIME_MAX_S:
         moment = datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return f"{key.removesuffix('_s')}={moment}"
     return f"{key}={_quoted(value)}"
 
 
 def _quoted(value: object) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = _number(value) if isinstance(value, float) else str(value)
     if text.isprintable() and text and not any(char in text for char in ' "=\\'):
         return text
     return orjson.dumps(_encodable(text)).decode()
+
+
+def _number(value: float) -> str:
+    """Six digits, and all before the point: two weeks are 1209600 seconds, not 1.2096e+06."""
+    low, high = WRITTEN_OUT
+    return f"{value:.0f}" if low <= abs(value) < high else f"{value:.6g}"
 
 
 def _plain(value: object) -> object:

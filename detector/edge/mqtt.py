@@ -25,7 +25,7 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from detector.edge.snapshot import MqttSnapshot
+from detector.edge.snapshot import Example, MqttSnapshot, example
 from detector.settings import MqttSettings
 from detector.stream.nouns import Drop, Message
 
@@ -75,6 +75,7 @@ class Subscriber:
         self._dropped = dict.fromkeys(
             (Drop.INBOX_FULL, Drop.RETAINED, Drop.PAYLOAD_TOO_LARGE, Drop.NOT_UTF8), 0
         )
+        self._examples: dict[Drop, Example] = {}
         self._callback_errors_total = 0
         self._connects_total = 0
         self._connected = False
@@ -112,6 +113,10 @@ class Subscriber:
     def dropped(self) -> Mapping[Drop, int]:
         """Return how many messages were refused since the start, by reason."""
         return dict(self._dropped)
+
+    def examples(self) -> dict[Drop, Example]:
+        """Return the first message that was refused for each reason; none for a topic that is no text."""
+        return dict(self._examples)
 
     def snapshot(self) -> MqttSnapshot:
         """Return the state of the connection. `inbox_messages_max` is the size of the inbox."""
@@ -225,13 +230,18 @@ class Subscriber:
         if match is not None and match.lastindex is not None:
             self._received[match.lastindex - 1] += 1
         if len(message.payload) > self._payload_bytes_max:
-            self._dropped[Drop.PAYLOAD_TOO_LARGE] += 1
+            self._drop(Drop.PAYLOAD_TOO_LARGE, topic, message.payload)
         elif message.retain:
-            self._dropped[Drop.RETAINED] += 1
+            self._drop(Drop.RETAINED, topic, message.payload)
         elif self._inbox.qsize() >= self._inbox_max:
-            self._dropped[Drop.INBOX_FULL] += 1
+            self._drop(Drop.INBOX_FULL, topic, message.payload)
         else:
             self._inbox.put(Message(topic, bytes(message.payload), self._clock()))
+
+    def _drop(self, reason: Drop, topic: str, payload: bytes | bytearray) -> None:
+        self._dropped[reason] += 1
+        if reason not in self._examples:  # the first one will do: a flood must cost no more than a count
+            self._examples[reason] = example(topic, payload)
 
     def _where(self) -> str:
         return f"host={self._settings.host} port={self._settings.port}"

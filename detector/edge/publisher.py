@@ -120,7 +120,10 @@ def _connect(client: Client, host: str, port: int) -> None:
     try:
         client.connect(host, port)
     except OSError as error:
-        raise ConnectionError(f"the broker at {host}:{port} cannot be reached: {error}") from None
+        raise ConnectionError(
+            f"the broker at {host}:{port} cannot be reached: {error}; is it running, and do mqtt.host and "
+            "mqtt.port say where?"
+        ) from None
     _loop_until(client, lambda: bool(answers), "accept the connection")
 
 

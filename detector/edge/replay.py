@@ -21,6 +21,11 @@ from detector.stream.decode.topic import Template
 
 ROWS: Final = 4096
 """How many rows are Python objects at a time."""
+RATES_WARNING: Final = (
+    "a recording holds rates where the messages had counters: define its signals as gauges in the stream "
+    "that reads them, or each fall is taken for a reset"
+)
+"""What to know before a recording is published."""
 
 
 def publish(

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Doubles, Entity, Floats, State
+from detector.stream.nouns import Bools, Doubles, Drop, Entity, Floats, State
 from detector.stream.pipeline import StreamPipeline
+
+EXAMPLE_CHARS_MAX: Final = 200
+"""Of a refused message that the log shows: the first fields of a Telegraf metric, two lines of a screen."""
+
+
+class Example(NamedTuple):
+    """A refused message, cut to what a line of the log can show; the log escapes it."""
+
+    topic: str
+    payload: str
+
+
+def example(topic: str, payload: bytes | bytearray) -> Example:
+    """Return a refused message as an example, whatever its bytes are and however many."""
+    some = payload[: 4 * (EXAMPLE_CHARS_MAX + 1)]  # a character has four bytes at most
+    return Example(_cut(topic), _cut(some.decode("utf-8", "replace")))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= EXAMPLE_CHARS_MAX else f"{text[:EXAMPLE_CHARS_MAX]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,12 @@ class StreamSnapshot:
     entities_refused_total: int
     episodes_total: int
 
+    @property
+    def samples_kept_total(self) -> int:
+        """Samples that became part of a step; `samples_total` counts the late and the repeated ones too."""
+        gone = (self.samples_dropped.get(reason.value, 0) for reason in (Drop.LATE, Drop.DUPLICATE))
+        return self.samples_total - sum(gone)
+
 
 @dataclass(frozen=True, slots=True)
 class MqttSnapshot:
@@ -78,12 +105,16 @@ class MqttSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All of it. `missing` says in words what readiness waits for; empty means ready."""
+    """All of it. `missing` says in words what readiness waits for; empty means ready.
+
+    `examples` has a refused message of some reasons, of late; not of all that were ever counted.
+    """
 
     time_s: float
     missing: tuple[str, ...]
     mqtt: MqttSnapshot = MqttSnapshot()
     messages_dropped: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, Example] = field(default_factory=dict)
     streams: tuple[StreamSnapshot, ...] = ()
 
 

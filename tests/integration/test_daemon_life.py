@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 from detector import settings
 from detector.daemon import Daemon
 from detector.edge.publisher import publish_messages
+from detector.edge.snapshot import Example
 from detector.stream.nouns import Message
 from tests.support.bundles import LIVE_S, STREAMS, samples
 from tests.support.daemon import running
@@ -66,6 +68,7 @@ def test_the_end_writes_what_was_recorded(start, broker, fabric, tmp_path):
     assert daemon.wait() == 0
     for stream in STREAMS:
         times_s = pq.read_table(tmp_path / "recordings" / stream)["time"].to_numpy()
+        assert re.search(rf"info recorded stream={stream} rows=\d+ entities=\d+ directory=", daemon.log)
         # A step stays open for one more, and the clock stands a little before the twentieth second.
         assert (times_s.min(), times_s.max()) == (LIVE_S + 1, LIVE_S + 18)
 
@@ -82,6 +85,30 @@ def test_the_end_takes_in_what_has_arrived(fabric, tmp_path, monkeypatch):
         daemon._subscriber._inbox.put(message)
     daemon._drain()
     assert pq.read_table(tmp_path / "recordings" / "devices")["time"].to_numpy().max() == LIVE_S + 298
+
+
+def test_of_what_is_refused_it_keeps_an_example(fabric, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "settings.toml"
+    config.write_text(fabric.settings(bundles=False))
+    daemon = Daemon(settings.load(config))
+    daemon._load()
+    topic, good = "telegraf/leaf1/devices", b'{"fields": {"routes": 1}, "timestamp": 1750000000}'
+
+    def examples(*payloads):
+        for payload in payloads:
+            daemon._subscriber._inbox.put(Message(topic, payload, LIVE_S))
+        daemon._turn(0.0)
+        daemon._take_snapshot()
+        return daemon._snapshot.examples
+
+    assert examples(good, b"{") == {}, "while samples are kept nothing is decoded twice"
+    assert examples(b"{\n") == {"not_json": Example(topic, "{\n")}
+    assert examples(b"[]", b"{\xff") == {
+        "not_json": Example(topic, "{\n"),
+        "wrong_shape": Example(topic, "[]"),
+        "not_utf8": Example(topic, "{\ufffd"),
+    }
 
 
 def test_a_disk_that_takes_nothing_costs_rows_and_not_the_daemon(start, broker, fabric, tmp_path):
@@ -107,12 +134,13 @@ def test_a_directory_that_cannot_be_written_is_wrong_settings(start, tmp_path):
     assert "record.directory: " in daemon.log
 
 
-def test_what_was_not_recorded_is_told_at_the_end(start, broker):
+def test_what_was_not_recorded_is_told_at_the_end(start, broker, tmp_path):
     daemon = start(verb="record", broker=broker.port)
     daemon.wait_until_ready()
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
-    assert "warning recorded stream=interfaces rows=0" in daemon.log
+    directory = tmp_path / "recordings" / "interfaces"
+    assert f"warning recorded stream=interfaces rows=0 entities=0 directory={directory}" in daemon.log
 
 
 @contextlib.contextmanager
@@ -181,6 +209,13 @@ def test_the_service_manager_is_told_what_is_missing_without_a_watchdog_too(star
         assert set(told(manager, "STATUS=running")) <= {"STATUS=the subscription is not granted"}
     finally:
         broker.stop()
+
+
+def test_the_start_without_a_broker_says_so(start):
+    daemon = start()
+    daemon.wait_for(lambda: " info started" in daemon.log)
+    line = next(line for line in daemon.log.splitlines() if " info started" in line)
+    assert line.endswith('missing="the broker is not connected"')
 
 
 # What is wrong from the start

@@ -8,6 +8,7 @@ import pytest
 from paho.mqtt import publish
 
 from detector.edge.mqtt import Subscriber
+from detector.edge.snapshot import Example
 from detector.settings import MqttSettings
 from detector.stream.nouns import Drop, Message
 from tests.support.mosquitto import Mosquitto, running_mosquitto, wait_until
@@ -139,6 +140,7 @@ def test_a_payload_above_the_limit_is_a_drop_and_the_next_one_arrives(broker, su
     send(broker, ("net/a/x", b"x" * 10_000_000), ("net/a/x", b"y" * 1001), ("net/a/x", b"z" * 1000))
     assert take(subscriber, 1)[0].payload == b"z" * 1000
     assert subscriber.dropped()[Drop.PAYLOAD_TOO_LARGE] == 2
+    assert subscriber.examples() == {Drop.PAYLOAD_TOO_LARGE: Example("net/a/x", "x" * 200 + "…")}
     assert subscriber.snapshot().received == {"net/+/x": 3}
 
 
@@ -147,6 +149,7 @@ def test_a_retained_message_is_a_drop_and_a_live_one_with_the_flag_is_not(broker
     send(broker, ("net/old/x", b"stale", 0, True))
     subscriber = ready(subscribe(broker.port, protocol=protocol))
     wait_until(lambda: subscriber.dropped()[Drop.RETAINED] == 1)
+    assert subscriber.examples() == {Drop.RETAINED: Example("net/old/x", "stale")}
     send(broker, ("net/new/x", b"fresh", 0, True))
     assert [message.payload for message in take(subscriber, 1)] == [b"fresh"]
 

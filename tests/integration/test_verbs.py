@@ -81,6 +81,12 @@ def test_a_recording_holds_rates_where_the_messages_held_counters(live, recordin
     assert metadata["kinds"] == "rates"
 
 
+def test_a_replayed_recording_is_warned_of_and_raw_data_is_not(recording, live, broker):
+    words = ["--topic", TOPIC, "--mqtt.host", "127.0.0.1", "--mqtt.port", broker.port, "--speed", 0]
+    warnings = [detector("replay", data, *words).stderr.count("as gauges") for data in (recording, live)]
+    assert warnings == [1, 0]
+
+
 def test_train_takes_a_recording(trained, recording, tmp_path):
     words = ["--config", trained.config, "--stream", "devices", "--out", tmp_path / "bundle", "--epochs", "1"]
     said = detector("train", recording, *words)

@@ -104,7 +104,21 @@ def test_each_verb_explains_itself(verb):
         (["train", "data.csv", "--out", "x", "--epochs", "0"], "'0' is not a positive number"),
         (["train", "data.csv", "--out", "x", "--architecture", "y"], "invalid choice: 'y'"),
         (["simulate"], "give --out DIRECTORY, --live, or both"),
-        (["simulate", "--live", "--hours", "1", "--train-hours", "2"], "simulate: --train-hours: train_s is"),
+        (
+            ["simulate", "--live", "--hours", "1", "--train-hours", "2"],
+            "simulate: --train-hours (in seconds) is 7200.0, not in 0 to --hours (in seconds)",
+        ),
+        (
+            ["simulate", "--live", "--hours", "0.1"],
+            "simulate: --train-hours (in seconds) is 270.0: a plan needs",
+        ),
+        (
+            ["simulate", "--out", "x", "--hours", "1", "--plan", "each-kind-once"],
+            "each needs 15 cadences, 150 s; give more --hours, or fewer --train-hours",
+        ),
+        (["simulate", "--live", "--cadence", "0"], "simulate: --cadence is 0.0, not in 1 to 300"),
+        (["simulate", "--live", "--devices", "1"], "simulate: --devices is 1: a spine and two leaves need 3"),
+        (["simulate", "--live", "--speed", "-1"], "simulate: --speed is -1.0, not 0 or more"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, what):
@@ -174,6 +188,31 @@ def test_a_flag_may_stand_before_the_arguments_of_a_verb(tmp_path):
     done = detector("train", "--mqtt.port", "7", "none.csv", "--out", "x", "--stream", "s", cwd=tmp_path)
     assert done.returncode == WRONG_CONFIG
     assert "--stream: s" in talk(done)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["simulate", "--live", "--hours", "0.5", "--plan", "none"],
+        ["replay", "data.csv", "--topic", "t/{device}"],
+    ],
+)
+def test_a_broker_that_is_down_is_named(tmp_path, words):
+    (tmp_path / "data.csv").write_text("time,device,x\n1,leaf1,2\n")
+    done = detector(*words, "--mqtt.host", "127.0.0.1", "--mqtt.port", "1", cwd=tmp_path)
+    assert done.returncode == FAILED
+    last = talk(done).splitlines()[-1]
+    assert last.startswith("detector: the broker at 127.0.0.1:1 cannot be reached: ")
+    assert last.endswith("; is it running, and do mqtt.host and mqtt.port say where?")
+
+
+def test_simulated_data_come_with_settings_that_check_accepts_after_training(tmp_path):
+    done = detector("simulate", "--out", "lab", "--hours", "0.5", "--cadence", "5", cwd=tmp_path)
+    assert done.returncode == OK, talk(done)
+    assert "lab/detector.toml" in talk(done)
+    done = detector("check", "--config", "lab/detector.toml", cwd=tmp_path)
+    assert f"streams.interfaces.bundle: {tmp_path}/lab/bundles/interfaces: no bundle" in talk(done)
+    assert "step_s = 5.0" in (tmp_path / "lab/detector.toml").read_text("utf-8")
 
 
 def test_the_version_is_told():
@@ -284,31 +323,92 @@ def test_a_refused_message_is_told_with_its_reason_and_exits_with_1(config, topi
     assert message(config, topic, payload) == (FAILED, [line])
 
 
-def test_a_message_without_the_entity_shows_what_it_has_instead(config):
+def test_a_message_without_the_entity_says_which_label_and_what_it_has_instead(config):
     payload = telegraf(tags={"ifName": "e0", "\n": 1})
     names = "fields.octets, fields.load, fields.other, name, tags.ifName, 'tags.\\n', timestamp"
     assert message(config, "telegraf/r1/interfaces", payload) == (
         FAILED,
         [
             "stream interfaces: dropped, entity_missing",
-            '  wanted: the entity device, interface; of the topic: device="r1"',
-            "  wanted: one of octets, load",
+            '  the topic gives: device="r1"',
+            "  missing of the entity: interface",
             f"  the message has: {names}",
         ],
     )
 
 
 def test_a_message_without_a_signal_shows_what_it_has_instead(config):
-    code, lines = message(config, "telegraf/r1/interfaces", f"[{telegraf(fields={'octet': 1})}]")
-    assert (code, lines[0]) == (FAILED, "stream interfaces: dropped, wrong_shape")
-    code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields={"octet": 1}))
-    assert (code, lines[0]) == (FAILED, "stream interfaces: dropped, no_signal")
-    assert lines[-1].startswith("  the message has: fields.octet, name, tags.interface")
+    payload = telegraf(fields={"octet": 1, "other": "text"}, tags={})
+    assert message(config, "telegraf/r1/interfaces", payload) == (
+        FAILED,
+        [
+            "stream interfaces: dropped, no_signal",
+            '  the topic gives: device="r1"',
+            "  missing of the entity: interface",
+            "  not in this message: octets, load",
+            "  numbers that no signal uses: octet",
+            "  the message has: fields.octet, fields.other, name, timestamp",
+        ],
+    )
 
 
-def test_signals_that_are_not_in_a_message_are_named(config):
+def test_signals_that_are_not_in_a_message_and_numbers_that_are_none_are_named(config):
+    fields = {"octets": "many", "load": 1, "queue": {"drops": 1}, "up": True}
+    code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields=fields))
+    assert (code, lines[-1]) == (OK, "  numbers that no signal uses: queue.drops, up")
     code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields={"octets": 1}))
-    assert (code, lines[-1]) == (OK, "  not in it: load")
+    assert (code, lines[-1]) == (OK, "  not in this message: load")
+
+
+def test_of_a_batch_the_records_of_the_stream_are_looked_at(config):
+    records = [
+        telegraf(fields={"cpu": 1}, tags={}),
+        telegraf(),
+        telegraf(fields={"load": 1, "x": 1}, tags={}),
+    ]
+    code, lines = message(config, "telegraf/r1/interfaces", f'{{"metrics": [{",".join(records)}]}}')
+    assert (code, lines[-2:]) == (
+        OK,
+        ["  missing of the entity: interface", "  numbers that no signal uses: x"],
+    )
+
+
+def test_a_json_message_says_where_a_label_was_looked_for_and_which_numbers_are_left(tmp_path, config):
+    text = STREAMS.replace('entity = ["device"]', 'entity = ["device", "room"]')
+    paths = 'records = "list"\nlabels = { room = "at.room" }'
+    Path(config).write_text(text.replace('time = "at"', f'time = "ts"\n{paths}'), "utf-8")
+    record = '{"temperature": 1, "ts": 1760000000, "humidity": 2, "at": {"Room": "a"}}'
+    code, lines = message(config, "sensors/s1/state", f'{{"list": [{record}]}}')
+    assert (code, lines[2:4]) == (
+        FAILED,
+        ["  missing of the entity: room (at at.room)", "  numbers that no signal uses: humidity"],
+    )
+    assert lines[4].startswith("  the message has: list.0.temperature, list.0.ts, ")
+
+
+def test_a_value_of_an_unknown_signal_shows_what_the_topic_gives(config):
+    text = STREAMS.replace("sensors/{device}/state", "sensors/{device}/{signal}")
+    text = text.replace('format = "json"', 'format = "value"').replace('[streams.payload]\ntime = "at"\n', "")
+    Path(config).write_text(text, "utf-8")
+    assert message(config, "sensors/s1/humidity", "1") == (
+        FAILED,
+        [
+            "stream sensors: dropped, no_signal",
+            '  the topic gives: device="s1", signal="humidity"',
+            "  wanted: one of temperature",
+        ],
+    )
+
+
+def test_names_without_end_are_cut_in_number_and_in_depth(config):
+    fields = {f"n{index}": index for index in range(100)}
+    code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields=fields | {"load": 1}))
+    assert code == OK
+    assert lines[-1].endswith(" n63, and 36 more")
+    Path(config).write_text(STREAMS.replace("payload_bytes_max = 4096", ""), "utf-8")
+    deep = '{"a":' * 1000 + "1" + "}" * 1000
+    code, lines = message(config, "sensors/s1/state", deep)
+    assert (code, lines[0]) == (FAILED, "stream sensors: dropped, no_signal")
 
 
 def test_a_payload_comes_from_a_file_or_stdin(tmp_path, config):
@@ -329,22 +429,33 @@ def test_without_a_stream_no_topic_is_known():
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.server.healthy else 503)
+        status, text = self.server.pages[self.path]
+        self.send_response(status)
         self.end_headers()
-        self.wfile.write(f"{self.path} says\n".encode())
+        self.wfile.write(text)
 
     def log_message(self, *arguments):
         pass
 
 
-@pytest.mark.parametrize(("healthy", "code"), [(True, OK), (False, FAILED)])
-@pytest.mark.parametrize(("flags", "page"), [([], b"/-/healthy"), (["--ready"], b"/-/ready")])
-def test_health_says_what_the_daemon_says(healthy, code, flags, page):
-    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
-        server.healthy = healthy
-        threading.Thread(target=server.handle_request).start()
+@pytest.mark.parametrize(
+    ("healthy", "missing", "flags", "code", "line"),
+    [
+        (200, b"", [], OK, "healthy, ready"),
+        (200, b"", ["--ready"], OK, "healthy, ready"),
+        (200, b"no broker\nno inbox\n", [], OK, "healthy, not ready: no broker; no inbox"),
+        (200, b"no broker\n", ["--ready"], FAILED, "healthy, not ready: no broker"),
+        (500, b"", [], FAILED, "not healthy: bad, ready"),
+    ],
+)
+def test_health_says_what_is_missing_and_ready_takes_it_to_heart(healthy, missing, flags, code, line):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        ready = (503, missing) if missing else (200, b"ready\n")
+        server.pages = {"/-/healthy": (healthy, b"ok\n" if healthy == 200 else b"bad\n"), "/-/ready": ready}
+        threading.Thread(target=server.serve_forever).start()
         done = detector("health", "--http.port", str(server.server_port), *flags)
-    assert (done.returncode, done.stdout) == (code, page + b" says\n")
+        server.shutdown()
+    assert (done.returncode, done.stdout.decode()) == (code, line + "\n")
 
 
 def test_health_of_nothing_is_1():

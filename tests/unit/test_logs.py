@@ -105,6 +105,19 @@ def test_a_time_is_a_date_in_text_and_seconds_in_json(said):
     assert json.loads(lines()[0]).items() >= facts.items()
 
 
+def test_a_number_is_written_out_and_short(said):
+    lines = said("text")
+    logs.say(LOG, "x", lasted_s=1_209_600.5, score=1.23456789, tiny=1e-9, huge=1e300, late=np.nan)
+    assert lines()[0].endswith(" x lasted_s=1209600 score=1.23457 tiny=1e-09 huge=1e+300 late=nan")
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, 1e300])
+def test_a_time_that_is_no_date_is_a_number(said, value):
+    lines = said("text")
+    logs.say(LOG, "x", onset_s=value)
+    assert lines()[0].endswith(f" x onset_s={value:.6g}")
+
+
 def test_an_empty_value_is_seen(said):
     lines = said("text")
     logs.say(LOG, "x", why="")
