@@ -17,7 +17,8 @@ from detector.stream.decode.documents import parse_document
 from detector.stream.decode.labels import entity_reader
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.records import signal_fields
-from detector.stream.nouns import Batch, Definition, Drop, Message
+from detector.stream.definition import Definition
+from detector.stream.nouns import Batch, Drop, Message
 from detector.stream_settings import StreamSettings
 
 HEALTH_S = 2.0

@@ -7,7 +7,8 @@ from collections import Counter
 
 from detector.edge.snapshot import Snapshot
 from detector.logs import say
-from detector.stream.nouns import Definition, Entity, Outcome
+from detector.stream.definition import Definition
+from detector.stream.nouns import Entity, Outcome
 from detector.stream.pipeline import StreamPipeline
 
 LOG = logging.getLogger("detector.daemon")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from detector.stream.decode import FORMATS, decoder
 from detector.stream.decode.topic import Template
-from detector.stream.nouns import REFRESH_STEPS, Definition, Layout, Signal
+from detector.stream.definition import REFRESH_STEPS, Definition, Layout, Signal
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 """What Prometheus accepts as a label name; entity labels become Prometheus labels as they are."""

@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from detector.stream.nouns import Bools, Definition, Doubles, Entity, Floats
+from detector.stream.definition import Definition
+from detector.stream.nouns import Bools, Doubles, Entity, Floats
 
 FORMAT: Final = 1
 KEY: Final = b"detector"

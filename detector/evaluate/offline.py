@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from detector.stream.nouns import Definition, Entity, Outcome
+from detector.stream.definition import Definition
+from detector.stream.nouns import Entity, Outcome
 from detector.stream.pipeline import Judge, StreamPipeline
 from detector.train.dataset import Dataset
 from detector.train.timeline import as_recorded

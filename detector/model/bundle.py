@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from detector import __version__
 from detector.model.manifest import check
-from detector.stream.nouns import Definition, Signal
+from detector.stream.definition import Definition, Signal
 
 if TYPE_CHECKING:  # whether a bundle is whole is said without numpy
     from detector.stream.score import Calibration
@@ -221,6 +221,9 @@ def definition_of(bundle: Bundle) -> Definition:
     )
 
 
+UNTRAINED = {"field", "words", "scale", "offset", "unit"}
+
+
 def _described(definition: Definition) -> dict[str, Any]:
     return {
         "name": definition.name,
@@ -228,7 +231,11 @@ def _described(definition: Definition) -> dict[str, Any]:
         "window_steps": definition.window_steps,
         "refresh_s": definition.refresh_s,
         "signals": [
-            {name: value for name, value in asdict(signal).items() if name != "field" and value != math.inf}
+            {
+                name: value
+                for name, value in asdict(signal).items()
+                if name not in UNTRAINED and value != math.inf
+            }
             for signal in definition.signals
         ],
     }

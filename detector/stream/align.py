@@ -22,7 +22,8 @@ from math import nan
 import numpy as np
 
 from detector.stream.counters import Counters
-from detector.stream.nouns import Definition, Doubles, Ints, Samples, Steps
+from detector.stream.definition import Definition
+from detector.stream.nouns import Doubles, Ints, Samples, Steps
 
 ON_GRID = 1e-6
 """A time this share of a step behind a grid time is on it: float64 seconds resolve no better at 10 ms."""

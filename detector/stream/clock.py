@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Definition, Doubles, Drop
+from detector.stream.definition import Definition
+from detector.stream.nouns import Bools, Doubles, Drop
 
 JUMP_MESSAGES = 16
 """Messages in a row, all refused, that make a jump: more than a device with a broken clock sends at once."""

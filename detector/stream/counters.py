@@ -26,7 +26,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Definition, Doubles, Ints
+from detector.stream.definition import Definition
+from detector.stream.nouns import Bools, Doubles, Ints
 
 MOVING_REFRESHES = 2.0
 """Refreshes within which two growths make a counter one that moves; a rare error now and then does not."""

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.stream.nouns import Closure, Definition, Doubles, Entity, Ints, Onset, Scores
+from detector.stream.definition import Definition
+from detector.stream.nouns import Closure, Doubles, Entity, Ints, Onset, Scores
 
 
 class Decider:

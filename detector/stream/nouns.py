@@ -9,15 +9,12 @@ complete when its own time has come.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
-if (
-    TYPE_CHECKING
-):  # settings and messages are checked without an array: `detector check` starts in half the time
+if TYPE_CHECKING:  # `detector check` needs no array, and starts in half the time without
     import numpy as np
     from numpy.typing import NDArray
 
@@ -30,16 +27,12 @@ Ints: TypeAlias = "NDArray[np.signedinteger[Any]]"
 Bools: TypeAlias = "NDArray[np.bool_]"
 
 
-REFRESH_STEPS = 1.5
-"""Steps after which a counter that stands still has the rate 0: the second repeated value in a row, where a
-device exports once a step. The first one is a value that it had not refreshed yet."""
-
-
 class Drop(StrEnum):
     """Why a message or a sample was refused. Each value is the `reason` label of a counter."""
 
     # Messages: the whole payload is refused, exactly one reason each.
     INBOX_FULL = "inbox_full"  # the pipeline is behind; the newest message is refused
+    SHED = "shed"  # same; it waited, and a newer or more important one took its place
     RETAINED = "retained"  # the broker's stored copy: of unknown age, never a fresh sample
     TOPIC_UNKNOWN = "topic_unknown"  # no stream's template fits
     PAYLOAD_TOO_LARGE = "payload_too_large"  # more than mqtt.payload_bytes_max
@@ -51,6 +44,11 @@ class Drop(StrEnum):
     ENTITY_MISSING = "entity_missing"  # a label of the entity is in neither topic nor payload
     NO_SIGNAL = "no_signal"  # understood, and nothing in it is a signal of the stream
     TIME_UNREADABLE = "time_unreadable"  # a time field that is neither number nor ISO 8601
+    MALFORMED = "malformed"  # not the text or the bytes that the format of the stream is made of
+    FORMAT_UNKNOWN = "format_unknown"  # format "auto", and the message looks like none of the formats
+    LABEL_REFUSED = "label_refused"  # a label's value is not one of those that are allowed
+    ALIAS_UNKNOWN = "alias_unknown"  # Sparkplug: values that only a birth, which was not seen, gives names to
+    EXPIRED = "expired"  # MQTT 5: it waited for longer than its publisher wants
 
     # Samples: the rest of the message goes on.
     NOT_A_NUMBER = "not_a_number"
@@ -59,7 +57,9 @@ class Drop(StrEnum):
     TIME_OLD = "time_old"  # behind the stream's clock by more than age_max_s
     LATE = "late"  # its step has been closed
     DUPLICATE = "duplicate"  # same entity, signal and time as another one of its step
+    HISTORICAL = "historical"  # Sparkplug: stored while the edge was away; never part of a live window
     ENTITIES_MAX = "entities_max"  # a new entity, and the stream's rows are all taken
+    DEVICE_ENTITIES_MAX = "device_entities_max"  # same, and those of its device are
 
 
 SAMPLE_REASONS = (
@@ -69,7 +69,9 @@ SAMPLE_REASONS = (
     Drop.TIME_OLD,
     Drop.LATE,
     Drop.DUPLICATE,
+    Drop.HISTORICAL,
     Drop.ENTITIES_MAX,
+    Drop.DEVICE_ENTITIES_MAX,
 )
 """What refuses one sample; the rest of its message goes on."""
 MESSAGE_REASONS = tuple(reason for reason in Drop if reason not in SAMPLE_REASONS)
@@ -77,77 +79,27 @@ MESSAGE_REASONS = tuple(reason for reason in Drop if reason not in SAMPLE_REASON
 
 
 class Message(NamedTuple):
-    """One MQTT publish as received."""
+    """One MQTT publish as received.
+
+    `properties` are the user properties of MQTT 5, `packet_id` what an acknowledgement
+    names; 0 asks for none.
+    """
 
     topic: str
     payload: bytes
     arrival_s: float
     retained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """One named quantity of an entity; a column."""
-
-    name: str
-    kind: str = "gauge"  # gauge | counter
-    bits: int = 64  # where a counter wraps: 32 | 64
-    aggregate: str = "last"  # last | mean | max | sum: several gauge samples in one step
-    direction: str = "both"  # both | above | below: which deviation can be an anomaly
-    field: str = ""  # where the payload has it, a dotted path; empty: under its name
-    rate_max: float = inf  # a counter's increase a second beyond which it is a discontinuity
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where a JSON payload keeps what is not a signal."""
-
-    records: str = ""  # dotted path of an array of records; empty: the payload is the record
-    time: str = ""  # dotted path of the time; empty: `timestamp` or `time` where present
-    time_unit: str = "auto"  # auto | s | ms | us | ns
-    labels: tuple[tuple[str, str], ...] = ()  # (label, dotted path)
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A stream: one kind of telemetry, one bundle."""
-
-    name: str
-    entity: tuple[str, ...]
-    signals: tuple[Signal, ...]
-    step_s: float
-    window_steps: int
-    topic: str = ""
-    format: str = "json"
-    layout: Layout = Layout()
-    clock: str = "wall"  # wall | data
-    lateness_s: float = 0.0  # how long after its time a step stays open
-    age_max_s: float = 3600.0
-    future_max_s: float = 60.0
-    refresh_s: float = 0.0  # a moving counter that repeats for less is taken as not refreshed yet
-    entities_max: int = 10_000
-    imputed_share_max: float = 0.5  # of a window's cells, beyond which it is not scored
-    silence_s: float = inf  # without a sample for longer, an entity is silent
-    expire_s: float = inf  # and after this it is forgotten
-    open_steps: int = 4  # an episode opens when the score is above 1 in `open_steps`
-    open_window_steps: int = 6  # of the last `open_window_steps` scored steps
-    close_below: float = 0.8  # and closes when it is below this edge
-    close_steps: int = 3  # for `close_steps` scored steps in a row
-
-    @property
-    def signal_names(self) -> tuple[str, ...]:
-        """The columns, in order."""
-        return tuple(signal.name for signal in self.signals)
-
-    @property
-    def window_s(self) -> float:
-        """The time that a window spans."""
-        return self.step_s * self.window_steps
+    properties: tuple[tuple[str, str], ...] = ()
+    packet_id: int = 0
 
 
 @dataclass(slots=True)
 class Batch:
-    """Where decoders write: one entry a record, one a sample; refused samples are counted."""
+    """Where decoders write: one entry a record, one a sample; refused samples are counted.
+
+    `silenced` are goodbyes: (how many records came before it, labels). Every entity that has these labels
+    is silent from there on, until it speaks again. `replies` are topics and payloads to publish.
+    """
 
     entities: list[Entity] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
@@ -155,6 +107,8 @@ class Batch:
     signal: list[int] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
     dropped: Counter[Drop] = field(default_factory=Counter)
+    silenced: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
+    replies: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 class Samples(NamedTuple):

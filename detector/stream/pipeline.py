@@ -18,10 +18,10 @@ import numpy as np
 from detector.stream.align import Align
 from detector.stream.clock import Clock
 from detector.stream.decide import Decider
+from detector.stream.definition import Definition
 from detector.stream.nouns import (
     Batch,
     Closure,
-    Definition,
     Doubles,
     Drop,
     Entity,

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Definition, Entity, Floats, Ints, Scores, Windows
+from detector.stream.definition import Definition
+from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
 
 CLIP = 10.0
 """Robust deviations beyond which more is not more anomalous; it bounds what one wild value can do."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Definition, Floats, Ints, Steps, Windows
+from detector.stream.definition import Definition
+from detector.stream.nouns import Bools, Floats, Ints, Steps, Windows
 
 
 class Ring:

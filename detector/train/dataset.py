@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from detector.stream.nouns import Bools, Definition, Doubles, Entity, Ints, Samples
+from detector.stream.definition import Definition
+from detector.stream.nouns import Bools, Doubles, Entity, Ints, Samples
 
 SUFFIXES = (".parquet", ".csv")
 CHUNK_RECORDS = 65_536

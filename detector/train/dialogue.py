@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from detector.edge import recording
 from detector.settings import Settings
-from detector.stream.nouns import Definition
+from detector.stream.definition import Definition
 from detector.train import dataset, infer
 from detector.train.trainer import check, without_missing
 from detector.train.trainer import train as train_bundle

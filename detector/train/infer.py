@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from detector.stream.nouns import REFRESH_STEPS, Definition, Doubles, Ints, Signal
+from detector.stream.definition import REFRESH_STEPS, Definition, Signal
+from detector.stream.nouns import Doubles, Ints
 from detector.train.dataset import Dataset, DatasetError
 
 WINDOW_STEPS = 32

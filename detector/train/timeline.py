@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from detector.stream.align import Align
-from detector.stream.nouns import Bools, Definition, Entity, Floats, Ints, Steps
+from detector.stream.definition import Definition
+from detector.stream.nouns import Bools, Entity, Floats, Ints, Steps
 from detector.stream.window import carry, enough_seen
 from detector.train.dataset import Dataset
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from detector.model import bundle
-from detector.stream.nouns import Definition
+from detector.stream.definition import Definition
 from detector.train.dataset import Dataset, DatasetError
 from detector.train.fit import Fitted, Progress, fit
 from detector.train.timeline import Timeline, timeline

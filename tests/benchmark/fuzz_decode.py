@@ -17,7 +17,8 @@ from collections import Counter
 
 from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.times import TIME_MAX_S
-from detector.stream.nouns import Batch, Definition, Drop, Layout, Message, Signal
+from detector.stream.definition import Definition, Layout, Signal
+from detector.stream.nouns import Batch, Drop, Message
 
 ARRIVAL_S = 1_760_000_003.5
 MESSAGE_DROPS = frozenset(

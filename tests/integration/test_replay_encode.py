@@ -13,7 +13,8 @@ from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.telegraf_json import telegraf_decode
 from detector.stream.decode.topic import Template
 from detector.stream.decode.value import value_decode
-from detector.stream.nouns import Batch, Definition, Message, Signal
+from detector.stream.definition import Definition, Signal
+from detector.stream.nouns import Batch, Message
 
 LABELS = {"device": "leaf1", "interface": "eth 0"}
 FIELDS = {"octets": 2**53, "loss.rate": 0.25, "state": None, "load": float("nan")}

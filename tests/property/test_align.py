@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.stream.align import Align
-from detector.stream.nouns import Signal
+from detector.stream.definition import Signal
 from tests.support.streams import COUNTER, START_S, definition, samples
 
 SIGNALS = (Signal("sum", aggregate="sum"), COUNTER)

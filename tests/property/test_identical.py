@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.evaluate.offline import outcomes
-from detector.stream.nouns import Batch, Signal
+from detector.stream.definition import Signal
+from detector.stream.nouns import Batch
 from detector.stream.pipeline import Judge, StreamPipeline
 from detector.stream.score import scaled
 from detector.stream.window import Ring

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.stream.nouns import Message, Signal
+from detector.stream.definition import Signal
+from detector.stream.nouns import Message
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 from tests.support.streams import COUNTER, GAUGE, START_S, definition, judge

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from detector.stream.nouns import Batch, Bools, Definition, Entity, Floats, Outcome, Samples, Signal
+from detector.stream.definition import Definition, Signal
+from detector.stream.nouns import Batch, Bools, Entity, Floats, Outcome, Samples
 from detector.stream.pipeline import Judge, StreamPipeline
 from detector.stream.score import Calibration
 

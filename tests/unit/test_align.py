@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detector.stream.align import VALUE_MAX, Align
-from detector.stream.nouns import Signal
+from detector.stream.definition import Signal
 from tests.support.streams import COUNTER, GAUGE, START_S, definition, samples
 
 FIRST = int(START_S) // 10

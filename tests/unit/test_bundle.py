@@ -11,7 +11,7 @@ import pytest
 
 from detector.model import bundle, networks, runtime
 from detector.model.bundle import BundleError
-from detector.stream.nouns import Definition, Signal
+from detector.stream.definition import Definition, Signal
 from detector.stream.score import Calibration
 
 FACTS = {"architecture": "stub", "seed": 7}

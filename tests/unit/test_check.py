@@ -4,7 +4,8 @@ import pytest
 
 from detector.check import refusals
 from detector.edge.snapshot import EXAMPLE_CHARS_MAX, example
-from detector.stream.nouns import Drop, Message, Signal
+from detector.stream.definition import Signal
+from detector.stream.nouns import Drop, Message
 from detector.stream.streams import Streams
 from tests.support.snapshots import stream
 from tests.support.streams import START_S, StreamPipeline, definition

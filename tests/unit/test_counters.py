@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from detector.stream.counters import Counters
-from detector.stream.nouns import Signal
+from detector.stream.definition import Signal
 from tests.support.streams import START_S, definition
 
 NONE = None

@@ -9,7 +9,7 @@ import pytest
 
 from detector.edge.recording import Recorder
 from detector.evaluate.offline import outcomes, score
-from detector.stream.nouns import Signal
+from detector.stream.definition import Signal
 from detector.train import dataset as datasets
 from detector.train.dataset import DatasetError, read
 from detector.train.timeline import timeline

@@ -5,7 +5,8 @@ import pytest
 from detector.stream.decode import decoder
 from detector.stream.decode.labels import LABEL_CHARS_MAX
 from detector.stream.decode.records import RECORDS_MAX
-from detector.stream.nouns import Batch, Definition, Drop, Layout, Message, Signal
+from detector.stream.definition import Definition, Layout, Signal
+from detector.stream.nouns import Batch, Drop, Message
 
 ARRIVAL_S = 1_760_000_003.5
 TIME_S = 1_760_000_000.0

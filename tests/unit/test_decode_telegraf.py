@@ -6,7 +6,8 @@ import pytest
 
 from detector.stream.decode import decoder
 from detector.stream.decode.records import RECORDS_MAX
-from detector.stream.nouns import Batch, Definition, Drop, Message, Signal
+from detector.stream.definition import Definition, Signal
+from detector.stream.nouns import Batch, Drop, Message
 
 ARRIVAL_S = 1_760_000_003.5
 

@@ -7,7 +7,7 @@ import pytest
 
 from detector.edge.recording import Recorder
 from detector.settings import StreamSettings
-from detector.stream.nouns import Definition, Signal
+from detector.stream.definition import Definition, Signal
 from detector.train.dataset import Dataset, DatasetError
 from detector.train.dialogue import prepare, tell_unseen
 from detector.train.infer import as_toml, infer

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from detector.stream.nouns import Drop, Message, Signal, State
+from detector.stream.definition import Signal
+from detector.stream.nouns import Drop, Message, State
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 from tests.support.streams import (

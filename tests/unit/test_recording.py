@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from detector.edge.recording import Recorder, is_recorded, read_metadata
-from detector.stream.nouns import Definition, Signal
+from detector.stream.definition import Definition, Signal
 
 DEFINITION = Definition(
     name="interfaces",

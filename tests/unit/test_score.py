@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.stream.align import VALUE_MAX
-from detector.stream.nouns import Signal, Windows
+from detector.stream.definition import Signal
+from detector.stream.nouns import Windows
 from detector.stream.score import (
     CLIP,
     Scorer,

@@ -18,7 +18,7 @@ from detector.stream.decode.records import Decode
 from detector.stream.decode.telegraf_json import telegraf_decode
 from detector.stream.decode.topic import Template
 from detector.stream.decode.value import value_decode
-from detector.stream.nouns import Definition
+from detector.stream.definition import Definition
 
 FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "json": json_decode,

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from detector.stream.decode.paths import find, parse_path
-from detector.stream.nouns import Definition, Drop, Entity
+from detector.stream.definition import Definition
+from detector.stream.nouns import Drop, Entity
 
 LABEL_CHARS_MAX: Final = 256
 """Names on a network are shorter: 255 octets for an SNMP DisplayString and for a DNS name."""

@@ -9,7 +9,8 @@ from typing import Any, Final
 from detector.stream.decode.labels import entity_reader
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.times import time_reader
-from detector.stream.nouns import Batch, Definition, Drop, Entity, Message
+from detector.stream.definition import Definition
+from detector.stream.nouns import Batch, Drop, Entity, Message
 
 RECORDS_MAX: Final = 10_000
 """Of one message: as many records of a hundred bytes as fit into the default payload limit of 1 MiB."""

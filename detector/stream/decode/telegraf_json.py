@@ -15,7 +15,8 @@ from typing import Any
 
 from detector.stream.decode.documents import parse_document
 from detector.stream.decode.records import Decode, append_all, record_appender
-from detector.stream.nouns import Batch, Definition, Drop, Message
+from detector.stream.definition import Definition
+from detector.stream.nouns import Batch, Drop, Message
 
 
 def telegraf_decode(definition: Definition) -> Decode:

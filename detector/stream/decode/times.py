@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from detector.stream.decode.paths import find, parse_path
-from detector.stream.nouns import Layout
+from detector.stream.definition import Layout
 
 TIME_MAX_S: Final = 253_402_300_800.0
 """The year 10000, where ISO 8601 ends; what lies behind it is a wrong unit, not a time."""

@@ -12,7 +12,8 @@ from typing import Final
 from detector.stream.decode.labels import entity_reader
 from detector.stream.decode.records import Decode, signal_fields, write
 from detector.stream.decode.topic import Template
-from detector.stream.nouns import Batch, Definition, Drop, Message
+from detector.stream.definition import Definition
+from detector.stream.nouns import Batch, Drop, Message
 
 VALUE_BYTES_MAX: Final = 512
 """The largest float64 written out without an exponent has 309 digits, and as many again may follow."""

@@ -1,0 +1,86 @@
+"""What a stream is: what an operator says of it, and what a network was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+REFRESH_STEPS = 1.5
+"""Steps after which a counter that stands still has the rate 0: the second repeated value in a row, where a
+device exports once a step. The first one is a value that it had not refreshed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One named quantity of an entity; a column."""
+
+    name: str
+    kind: str = "gauge"  # gauge | counter
+    bits: int = 64  # where a counter wraps: 32 | 64
+    aggregate: str = "last"  # last | mean | max | sum: several gauge samples in one step
+    direction: str = "both"  # both | above | below: which deviation can be an anomaly
+    field: str = ""  # where the payload has it, a dotted path; empty: under its name
+    rate_max: float = inf  # a counter's increase a second beyond which it is a discontinuity
+    words: tuple[tuple[str, float], ...] = ()  # what text stands for, such as ("up", 1.0)
+    scale: float = 1.0  # from what is published to `unit`; of counters the rate is scaled
+    offset: float = 0.0  # added after that; none of counters
+    unit: str = ""  # of the scaled value, of counters of the rate; for people
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a payload keeps what is not a signal."""
+
+    records: str = ""  # dotted path of an array of records; empty: the payload is the record
+    time: str = ""  # dotted path of the time; empty: `timestamp` or `time` where present
+    time_unit: str = "auto"  # auto | s | ms | us | ns
+    labels: tuple[tuple[str, str], ...] = ()  # (label, dotted path)
+    patterns: tuple[
+        tuple[str, str], ...
+    ] = ()  # (label or path, RE2 expression whose named groups are labels)
+    allow: tuple[
+        tuple[str, tuple[str, ...]], ...
+    ] = ()  # (label, its legal values, `*` at an end for any text)
+    metric: str = ""  # of payloads that hold several kinds: the name of the stream's (Telegraf, influx)
+    columns: tuple[str, ...] = ()  # csv without a header: what its columns are
+    delimiter: str = ","  # csv
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A stream: one kind of telemetry, one bundle."""
+
+    name: str
+    entity: tuple[str, ...]
+    signals: tuple[Signal, ...]
+    step_s: float
+    window_steps: int
+    topic: str = ""
+    format: str = "json"
+    layout: Layout = Layout()
+    offline_topic: str = ""  # template of a last will: whom its labels name is silent
+    offline_payloads: tuple[str, ...] = ("offline",)  # and these say so
+    clock: str = "wall"  # wall | data
+    lateness_s: float = 0.0  # how long after its time a step stays open
+    age_max_s: float = 3600.0
+    future_max_s: float = 60.0
+    refresh_s: float = 0.0  # a moving counter that repeats for less is taken as not refreshed yet
+    entities_max: int = 10_000
+    device_entities_max: int = 1_000_000  # entities that share their first label
+    imputed_share_max: float = 0.5  # of a window's cells, beyond which it is not scored
+    silence_s: float = inf  # without a sample for longer, an entity is silent
+    expire_s: float = inf  # and after this it is forgotten
+    open_steps: int = 4  # an episode opens when the score is above 1 in `open_steps`
+    open_window_steps: int = 6  # of the last `open_window_steps` scored steps
+    close_below: float = 0.8  # and closes when it is below this edge
+    close_steps: int = 3  # for `close_steps` scored steps in a row
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """The columns, in order."""
+        return tuple(signal.name for signal in self.signals)
+
+    @property
+    def window_s(self) -> float:
+        """The time that a window spans."""
+        return self.step_s * self.window_steps
