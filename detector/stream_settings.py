@@ -36,12 +36,33 @@ class SignalSettings(Part):
     direction: Literal["both", "above", "below"] = "both"
     field: str = ""
     rate_max: float | None = Field(None, gt=0)
+    words: dict[str, float] = Field({}, max_length=1000)
+
+    @field_validator("words")
+    @classmethod
+    def _words_can_come(cls, value: dict[str, float]) -> dict[str, float]:
+        for word in value:
+            if not word or word != word.strip():
+                raise ValueError(f"{word!r} never comes: white space around a text does not count")
+        return value
+
+    @model_validator(mode="after")
+    def _counters_count(self) -> Self:
+        if self.kind == "counter" and self.words:
+            raise ValueError("a counter has no words: it counts")
+        return self
 
     def signal(self, name: str) -> Signal:
         """Return the core's noun."""
-        rate_max = float("inf") if self.rate_max is None else self.rate_max
         return Signal(
-            name, self.kind, self.bits, self.aggregate, self.direction, self.field or name, rate_max
+            name,
+            self.kind,
+            self.bits,
+            self.aggregate,
+            self.direction,
+            field=self.field or name,
+            rate_max=float("inf") if self.rate_max is None else self.rate_max,
+            words=tuple(sorted(self.words.items())),
         )
 
 

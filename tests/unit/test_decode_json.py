@@ -130,6 +130,43 @@ def test_a_path_that_leads_nowhere_is_not_seen(load):
     assert decode(stream("sys.load.1"), b'{"device":"a","sys":{"load":%s}}' % load)[0] is Drop.NO_SIGNAL
 
 
+LINK = stream(Signal("link", words=(("up", 1.0), ("down", 0.0), ("2", 0.5), ("lower layer down", -1.0))))
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        (b'"up"', 1.0), (b'" up\\n"', 1.0), (b'"down"', 0.0), (b'"lower layer down"', -1.0),
+        (b'"2"', 0.5), (b"2", 2.0), (b'"3"', 3.0),
+        (b'"21.5"', 21.5), (b'"-1e3"', -1000.0), (b'"18446744073709551615"', 2.0**64),
+        (b'"true"', 1.0), (b'"false"', 0.0), (b"true", 1.0),
+    ],
+)  # fmt: skip
+def test_text_is_the_number_that_it_stands_for_or_says(written, value):
+    assert decode(LINK, b'{"device":"a","link":%s}' % written)[1].value == [value]
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (b'"Up"', Drop.NOT_A_NUMBER), (b'""', Drop.NOT_A_NUMBER), (b'"12 V"', Drop.NOT_A_NUMBER),
+        (b'"1,5"', Drop.NOT_A_NUMBER), (b'"1_0"', Drop.NOT_A_NUMBER), (b'"0x1f"', Drop.NOT_A_NUMBER),
+        ('"\uff11"'.encode(), Drop.NOT_A_NUMBER), (b'"\\ud800"', Drop.NOT_A_NUMBER),
+        (b'"%s"' % (b"1" * 513), Drop.NOT_A_NUMBER), (b'["up"]', Drop.NOT_A_NUMBER),
+        (b"{}", Drop.NOT_A_NUMBER),
+        (b'"nan"', Drop.NOT_FINITE), (b'"-inf"', Drop.NOT_FINITE), (b'"1e999"', Drop.NOT_FINITE),
+    ],
+)  # fmt: skip
+def test_text_that_is_no_number_is_counted(written, reason):
+    drop, batch = decode(LINK, b'{"device":"a","link":%s}' % written)
+    assert (drop, batch.value, batch.dropped) == (Drop.NO_SIGNAL, [], {reason: 1})
+
+
+def test_a_word_is_one_of_its_own_signal_alone():
+    two = stream(Signal("link", words=(("up", 1.0),)), "other")
+    assert decode(two, b'{"device":"a","link":"up","other":"up"}')[1].dropped == {Drop.NOT_A_NUMBER: 1}
+
+
 @pytest.mark.parametrize(
     ("written", "text"),
     [

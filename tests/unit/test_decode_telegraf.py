@@ -115,7 +115,7 @@ def test_one_field_can_be_two_signals():
     ("old", "new", "dropped"),
     [
         (b"91.25", b'"idle"', {Drop.NOT_A_NUMBER: 1}),
-        (b"91.25", b'"91.25"', {Drop.NOT_A_NUMBER: 1}),
+        (b"91.25", b'"91.25 %"', {Drop.NOT_A_NUMBER: 1}),
         (b"91.25", b"[91.25]", {Drop.NOT_A_NUMBER: 1}),
         (b"91.25", b"NaN", {Drop.NOT_FINITE: 1}),
         (b"91.25", b"-Infinity", {Drop.NOT_FINITE: 1}),

@@ -1,11 +1,12 @@
 """Format `value`: a bare number, named by its topic."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from detector.stream.decode import decoder
-from detector.stream.decode.value import VALUE_BYTES_MAX
+from detector.stream.decode.numbers import NUMBER_CHARS_MAX
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
 
@@ -55,6 +56,24 @@ def test_the_topic_names_the_signal_where_there_are_several():
     assert (batch.record, batch.signal, batch.value) == ([0, 1], [0, 1], [21.5, 40.0])
 
 
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [
+        (b"on", 1.0),
+        (b" on\n", 1.0),
+        (b"off\0", 0.0),
+        (b"false", 7.0),
+        (b"true", 1.0),
+        (b"0.5", 0.5),
+        ("hält".encode(), 2.0),
+    ],
+)
+def test_a_word_is_the_number_that_it_stands_for(payload, value):
+    words = (("on", 1.0), ("off", 0.0), ("false", 7.0), ("hält", 2.0))
+    state = replace(ONE, signals=(Signal("state", words=words),))
+    assert decode(state, "shellies/plug-1/relay/0/power", payload)[1].value == [value]
+
+
 @pytest.mark.parametrize("signal", ["pressure", "humidity", ""])
 def test_a_signal_that_the_stream_does_not_have_is_no_signal(signal):
     assert decode(TWO, f"sensors/s1/{signal}", b"1") == (Drop.NO_SIGNAL, Batch())
@@ -66,7 +85,7 @@ def test_a_signal_that_the_stream_does_not_have_is_no_signal(signal):
         (b"", Drop.PAYLOAD_EMPTY), (b" \r\n", Drop.PAYLOAD_EMPTY), (b"\0", Drop.PAYLOAD_EMPTY),
         (b"\xff\xfe", Drop.NOT_UTF8), (b"12\xb0C", Drop.NOT_UTF8), (b"null", Drop.NO_SIGNAL),
         (b'{"value": 1}', Drop.WRONG_SHAPE), (b"[1]", Drop.WRONG_SHAPE),
-        (b"1" * (VALUE_BYTES_MAX + 1), Drop.WRONG_SHAPE), (b"1" * 10_000_000, Drop.WRONG_SHAPE),
+        (b"1" * (NUMBER_CHARS_MAX + 1), Drop.WRONG_SHAPE), (b"1" * 10_000_000, Drop.WRONG_SHAPE),
     ],
     ids=lambda value: repr(value[:30]),
 )  # fmt: skip

@@ -62,6 +62,11 @@ MESSAGES = {
     "signal-is-a-label": "streams.0: signals: 'device' is the name of another column",
     "signal-is-a-column": "streams.0: signals: 'time' is the name of another column",
     "signal-without-name": "streams.0: signals: '' is not a name",
+    "word-never-comes": "streams.0.signals.state.words: ' up' never comes:"
+    " white space around a text does not count",
+    "word-of-a-counter": "streams.0.signals.octets: a counter has no words: it counts",
+    "word-without-number": "streams.0.signals.state.words.up: Input should be a valid number,"
+    " unable to parse string as a number",
     "step-too-short": "streams.0.step_s: Input should be greater than or equal to 0.1",
     "open-steps": "streams.0: open_steps is more than open_window_steps",
     "silence-after-expiry": "streams.0: silence_s is not less than expire_s",

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any, Final
 
 from detector.stream.decode.labels import entity_reader
+from detector.stream.decode.numbers import number_of, words_of
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.times import time_reader
 from detector.stream.definition import Definition
@@ -32,13 +33,15 @@ def signal_fields(definition: Definition) -> tuple[str, ...]:
 def values_reader(definition: Definition) -> ReadValues:
     """Return a function of (fields, batch) that gives the signals seen and their values.
 
-    A field that is null is not seen. One that is no number, or not finite, is counted in
-    `batch.dropped`; nothing else of the batch is touched.
+    A field that is null is not seen. Text is the number that it says or, as one of the signal's words,
+    stands for. What is no number, or not finite, is counted in `batch.dropped`; nothing else of the batch is
+    touched.
     """
     columns = tuple(
         (index, field, parse_path(field) if "." in field else None)
         for index, field in enumerate(signal_fields(definition))
     )
+    words = tuple(words_of(signal) for signal in definition.signals)
 
     def read(fields: Mapping[str, Any], batch: Batch) -> tuple[list[int], list[float]]:
         signals: list[int] = []
@@ -50,8 +53,10 @@ def values_reader(definition: Definition) -> ReadValues:
             if value is None:
                 continue
             if not isinstance(value, _NUMBER):
-                batch.dropped[Drop.NOT_A_NUMBER] += 1
-                continue
+                value = number_of(value, words[index])
+                if isinstance(value, Drop):
+                    batch.dropped[value] += 1
+                    continue
             number = float(value)
             if isfinite(number):
                 signals.append(index)

@@ -1,4 +1,4 @@
-"""Format `value`: the payload is one number as text, and the topic says of what.
+"""Format `value`: the payload is one number or word as text, and the topic says of what.
 
 shellies/{device}/relay/0/{signal}    12.5
 """
@@ -6,19 +6,13 @@ shellies/{device}/relay/0/{signal}    12.5
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
-from typing import Final
 
 from detector.stream.decode.labels import entity_reader
+from detector.stream.decode.numbers import NUMBER_CHARS_MAX, number_of, words_of
 from detector.stream.decode.records import Decode, signal_fields, write
 from detector.stream.decode.topic import Template
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Message
-
-VALUE_BYTES_MAX: Final = 512
-"""The largest float64 written out without an exponent has 309 digits, and as many again may follow."""
-
-_WORDS = {b"true": 1.0, b"false": 0.0}
 
 
 def value_decode(definition: Definition) -> Decode:
@@ -31,20 +25,20 @@ def value_decode(definition: Definition) -> Decode:
     if not named and len(definition.signals) > 1:
         raise ValueError(f"stream {definition.name!r}: several signals need {{signal}} in the topic")
     signals = {field: index for index, field in enumerate(signal_fields(definition))}
+    words = tuple(words_of(signal) for signal in definition.signals)
     read_entity = entity_reader(definition)
 
     def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
-        text = message.payload.rstrip(b"\0").strip()
-        refusal = _check(text)
-        if refusal is not None:
-            return refusal
+        text = _text(message.payload)
+        if isinstance(text, Drop):
+            return text
         signal = signals.get(labels["signal"]) if named else 0
-        if signal is None or text == b"null":
+        if signal is None or text == "null":
             return Drop.NO_SIGNAL
         entity = read_entity(labels, None, None)
         if isinstance(entity, Drop):
             return entity
-        number = parse_value(text)
+        number = number_of(text, words[signal])
         if isinstance(number, Drop):
             batch.dropped[number] += 1
             return Drop.NO_SIGNAL
@@ -54,27 +48,14 @@ def value_decode(definition: Definition) -> Decode:
     return decode
 
 
-def parse_value(text: bytes) -> float | Drop:
-    """Return the number, 1 and 0 for JSON's booleans; else NOT_A_NUMBER or NOT_FINITE."""
-    if text in _WORDS:
-        return _WORDS[text]
-    try:
-        number = float(text)
-    except ValueError:
-        return Drop.NOT_A_NUMBER
-    if b"_" in text:  # a digit separator in Python, nowhere else
-        return Drop.NOT_A_NUMBER
-    return number if isfinite(number) else Drop.NOT_FINITE
-
-
-def _check(text: bytes) -> Drop | None:
-    """Return why the payload cannot be one value of any kind."""
-    if not text:
+def _text(payload: bytes) -> str | Drop:
+    """Return the payload as text, or why it cannot be one value of any kind."""
+    value = payload.rstrip(b"\0").strip()
+    if not value:
         return Drop.PAYLOAD_EMPTY
-    if text[0] in b"{[" or len(text) > VALUE_BYTES_MAX:
+    if value[0] in b"{[" or len(value) > NUMBER_CHARS_MAX:
         return Drop.WRONG_SHAPE
     try:
-        text.decode()
+        return value.decode()
     except UnicodeDecodeError:
         return Drop.NOT_UTF8
-    return None

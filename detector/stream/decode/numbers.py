@@ -1,0 +1,47 @@
+"""Text to a number: what an operator says that it stands for, or what is written.
+
+JSON has text where its numbers do not reach (64-bit counters in what YANG models), where an agent quotes
+everything, and where a state has a name. So text counts as the number that it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final
+
+from detector.stream.definition import Signal
+from detector.stream.nouns import Drop
+
+NUMBER_CHARS_MAX: Final = 512
+"""The largest float64 written out without an exponent has 309 digits, and as many again may follow."""
+
+Words = Mapping[str, float]
+
+_BOOLEANS: Final = {"true": 1.0, "false": 0.0}  # as JSON writes them
+
+
+def words_of(signal: Signal) -> Words:
+    """Return what text stands for in a signal: its own words, and those that JSON has for booleans."""
+    return {**_BOOLEANS, **dict(signal.words)}
+
+
+def number_of(value: Any, words: Words) -> float | Drop:
+    """Return the number that a text stands for, or else says; NOT_A_NUMBER or NOT_FINITE otherwise.
+
+    White space around it does not count. A word is matched as it is written, in upper and lower case.
+    A number has ASCII digits, a point and perhaps an exponent, and no unit behind it.
+    """
+    if not isinstance(value, str):
+        return Drop.NOT_A_NUMBER
+    text = value.strip()
+    if text in words:
+        return words[text]
+    # A digit separator is one in Python, nowhere else; neither are the digits of other scripts.
+    if len(text) > NUMBER_CHARS_MAX or "_" in text or not text.isascii():
+        return Drop.NOT_A_NUMBER
+    try:
+        number = float(text)
+    except ValueError:
+        return Drop.NOT_A_NUMBER
+    return number if isfinite(number) else Drop.NOT_FINITE
