@@ -43,7 +43,7 @@ SNAPSHOT = "detector.edge.snapshot"
 
 INNERMOST = {"stream"}
 MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "evaluate", "simulate"}
-OUTERMOST = {"cli", "arguments", "daemon", "journal", "check", "demo"}
+OUTERMOST = {"cli", "verbs", "arguments", "daemon", "journal", "check", "demo"}
 
 HEAVY = {"tensorflow", "keras"}
 HEAVY_ALLOWED = {
