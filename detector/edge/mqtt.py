@@ -236,7 +236,8 @@ class Subscriber:
         elif self._inbox.qsize() >= self._inbox_max:
             self._drop(Drop.INBOX_FULL, topic, message.payload)
         else:
-            self._inbox.put(Message(topic, bytes(message.payload), self._clock()))
+            payload, qos, duplicate = bytes(message.payload), message.qos, message.dup
+            self._inbox.put(Message(topic, payload, self._clock(), qos=qos, duplicate=duplicate))
 
     def _drop(self, reason: Drop, topic: str, payload: bytes | bytearray) -> None:
         self._dropped[reason] += 1

@@ -82,7 +82,8 @@ class Message(NamedTuple):
     """One MQTT publish as received.
 
     `properties` are the user properties of MQTT 5, `packet_id` what an acknowledgement
-    names; 0 asks for none.
+    names; 0 asks for none. `qos` is how it was delivered; `duplicate` says that the broker has sent it
+    before, and does not know whether it arrived.
     """
 
     topic: str
@@ -91,6 +92,8 @@ class Message(NamedTuple):
     retained: bool = False
     properties: tuple[tuple[str, str], ...] = ()
     packet_id: int = 0
+    qos: int = 0
+    duplicate: bool = False
 
 
 @dataclass(slots=True)

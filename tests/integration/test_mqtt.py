@@ -64,7 +64,8 @@ def take(subscriber, count):
 def test_what_is_published_arrives_in_order_with_its_topic(broker, subscribe, protocol, qos):
     subscriber = ready(subscribe(broker.port, protocol=protocol, qos=qos, clock=lambda: 12.5))
     send(broker, *[("net/a/x", f"{n}", qos, False) for n in range(50)])
-    assert take(subscriber, 50) == [Message("net/a/x", b"%d" % n, 12.5) for n in range(50)]
+    wanted = [Message("net/a/x", b"%d" % n, 12.5, qos=qos) for n in range(50)]
+    assert take(subscriber, 50) == wanted
     state = subscriber.snapshot()
     assert (state.connected, state.thread_alive, state.reconnects_total) == (True, True, 0)
     assert state.received == {"net/+/x": 50}
