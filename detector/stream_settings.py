@@ -66,13 +66,24 @@ class SignalSettings(Part):
         )
 
 
-class JsonSettings(Part):
-    """Where a JSON payload keeps what is not a signal."""
+class PayloadSettings(Part):
+    """Where a payload keeps what is not a signal."""
 
     records: str = ""
     time: str = ""
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
     labels: dict[str, str] = {}
+    metric: str = ""
+
+    def layout(self) -> Layout:
+        """Return the core's noun."""
+        return Layout(
+            records=self.records,
+            time=self.time,
+            time_unit=self.time_unit,
+            labels=tuple(self.labels.items()),
+            metric=self.metric,
+        )
 
 
 class StreamSettings(Part):
@@ -87,7 +98,7 @@ class StreamSettings(Part):
     window_steps: int = Field(60, ge=4, le=4096)
     bundle: Path | None = None
     signals: dict[str, SignalSettings] = Field(min_length=1, max_length=512)
-    payload: JsonSettings = JsonSettings()
+    payload: PayloadSettings = PayloadSettings()
     lateness_s: float | None = Field(None, ge=0, le=86400)
     age_max_s: Seconds = 3600.0
     future_max_s: Seconds = 60.0
@@ -164,12 +175,7 @@ class StreamSettings(Part):
             window_steps=self.window_steps,
             topic=self.topic,
             format=self.format,
-            layout=Layout(
-                self.payload.records,
-                self.payload.time,
-                self.payload.time_unit,
-                tuple(self.payload.labels.items()),
-            ),
+            layout=self.payload.layout(),
             clock=self.clock,
             lateness_s=self.step_s if self.lateness_s is None else self.lateness_s,
             age_max_s=self.age_max_s,

@@ -1,12 +1,13 @@
 """Format `telegraf-json`: metrics as `outputs.mqtt` writes them, one by one and in batches."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from detector.stream.decode import decoder
 from detector.stream.decode.records import RECORDS_MAX
-from detector.stream.definition import Definition, Signal
+from detector.stream.definition import Definition, Layout, Signal
 from detector.stream.nouns import Batch, Drop, Message
 
 ARRIVAL_S = 1_760_000_003.5
@@ -80,6 +81,17 @@ def test_a_batch_gives_a_record_for_every_metric_that_is_the_streams():
     assert batch.entities == [("srv-7", "cpu-total"), ("srv-7", "cpu0")]
     assert (batch.record, batch.signal) == ([0, 0, 1, 1], [0, 1, 0, 1])
     assert batch.dropped == {Drop.NO_SIGNAL: 1}
+
+
+def test_a_metric_of_another_name_is_not_the_streams():
+    definition = replace(SERVERS, layout=Layout(metric="cpu"))
+    per_process = CPU.replace(b'"name":"cpu"', b'"name":"procstat"').replace(b"cpu-total", b"cpu0")
+    nameless = CPU.replace(b'"name":"cpu",', b"")
+    payload = b'{"metrics":[' + b",".join([per_process, CPU, nameless]) + b"]}"
+    drop, batch = decode(definition, "telegraf/any", payload)
+    assert (drop, batch.entities) == (None, [("srv-7", "cpu-total")])
+    assert batch.dropped == {Drop.NO_SIGNAL: 2}
+    assert decode(definition, "telegraf/any", per_process) == (Drop.NO_SIGNAL, Batch())
 
 
 def test_a_metric_without_timestamp_is_as_old_as_its_arrival():

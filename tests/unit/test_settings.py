@@ -24,7 +24,7 @@ TABLES = {
     "log": settings.LogSettings,
     "record": settings.RecordSettings,
     "streams": stream_settings.StreamSettings,
-    "streams.payload": stream_settings.JsonSettings,
+    "streams.payload": stream_settings.PayloadSettings,
     "streams.signals.cpu_percent": stream_settings.SignalSettings,
 }
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]

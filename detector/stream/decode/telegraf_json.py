@@ -5,7 +5,8 @@ One metric a message, or with `layout = "batch"` many::
     {"name": "interface", "tags": {"ifName": "eth0"}, "fields": {"ifHCInOctets": 1}, "timestamp": 1760000000}
     {"metrics": [{...}, {...}]}
 
-Fields are signals, tags are labels. A batch may carry measurements that are not the stream's.
+Fields are signals, tags are labels. A batch may carry metrics that are not the stream's: those without one of
+its fields, and, where `Layout.metric` gives a name, those of another one.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from detector.stream.nouns import Batch, Drop, Message
 def telegraf_decode(definition: Definition) -> Decode:
     """Return the `decode` of a stream of this format."""
     append_record = record_appender(definition)
+    name = definition.layout.metric
 
     def append(metric: Any, message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
         fields = metric.get("fields") if isinstance(metric, dict) else None
         if not isinstance(fields, dict):
             return Drop.WRONG_SHAPE
+        if name and metric.get("name") != name:
+            return Drop.NO_SIGNAL
         return append_record(fields, metric.get("tags"), metric, None, labels, message.arrival_s, batch)
 
     def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
