@@ -73,6 +73,8 @@ class PayloadSettings(Part):
     time: str = ""
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
     labels: dict[str, str] = {}
+    patterns: dict[str, str] = {}
+    allow: dict[str, list[str]] = {}
     metric: str = ""
 
     def layout(self) -> Layout:
@@ -82,6 +84,8 @@ class PayloadSettings(Part):
             time=self.time,
             time_unit=self.time_unit,
             labels=tuple(self.labels.items()),
+            patterns=tuple(self.patterns.items()),
+            allow=tuple((label, tuple(texts)) for label, texts in self.allow.items()),
             metric=self.metric,
         )
 

@@ -29,6 +29,7 @@ MESSAGE_DROPS = frozenset(
         Drop.NESTED_TOO_DEEP,
         Drop.WRONG_SHAPE,
         Drop.ENTITY_MISSING,
+        Drop.LABEL_REFUSED,
         Drop.NO_SIGNAL,
         Drop.TIME_UNREADABLE,
     }
@@ -39,6 +40,7 @@ COUNTED = frozenset(
         Drop.NOT_FINITE,
         Drop.WRONG_SHAPE,
         Drop.ENTITY_MISSING,
+        Drop.LABEL_REFUSED,
         Drop.NO_SIGNAL,
         Drop.TIME_UNREADABLE,
     }
@@ -65,6 +67,19 @@ TELEGRAF = Definition(
     "telegraf-json",
 )
 VALUE = Definition("value", ("device",), (Signal("watts"),), 10.0, 60, "shellies/{device}", "value")
+LABELLED = Definition(
+    "labelled",
+    ("site", "device", "kind"),
+    (Signal("link", words=(("up", 1.0), ("down", 0.0))), Signal("temp")),
+    10.0,
+    60,
+    "t/{_}",
+    "json",
+    Layout(
+        patterns=(("host", "(?P<site>[a-z]+)-(?P<device>.+)"), ("topic", "t/(?P<kind>[a-z]+).*")),
+        allow=(("site", ("fra", "m*")), ("device", ("r1", "*-2"))),
+    ),
+)
 
 _CPU = (
     b'{"fields":{"usage_idle":91.25,"usage_user":6.25},"name":"cpu",'
@@ -88,6 +103,14 @@ CASES = (
                 b'{"id":1,"counters":{"rx":{"bytes":10},"tx.bytes":20},"lanes":[3.5,4.5]},'
                 b'{"id":2,"counters":{"rx":{"bytes":30},"tx.bytes":null},"lanes":[]}]}}'
             ),
+        ),
+    ),
+    (
+        LABELLED,
+        "t/edge-1",
+        (
+            b'{"host":"fra-r1","link":"up","temp":"21.5"}',
+            b'[{"host":"muc-a-2","link":" down","timestamp":1760000000},{"host":"fra-r1","temp":4}]',
         ),
     ),
     (TELEGRAF, "telegraf/any", (_CPU, b'{"metrics":[' + _CPU + b"," + _CPU + b"]}")),

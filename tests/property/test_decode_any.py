@@ -1,13 +1,17 @@
 """Whatever arrives: records with samples, or exactly one drop; never an exception."""
 
 import json
+import math
 import random
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.stream.decode import FORMATS, decoder
+from detector.stream.decode.labels import label_text
+from detector.stream.decode.numbers import number_of
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.times import TIME_MAX_S, parse_time
 from detector.stream.decode.topic import Template
@@ -24,7 +28,7 @@ KEYS = st.sampled_from(
     (
         "device", "port", "id", "sys.name", "sys", "name", "data", "ports", "data.ports", "ts", "time",
         "timestamp", "temp", "hum", "counters", "rx", "bytes", "rx.bytes", "tx", "lanes", "lanes.1",
-        "1", "metrics", "fields", "tags", "host", "cpu", "usage_idle", "usage_user",
+        "1", "link", "metrics", "fields", "tags", "host", "cpu", "usage_idle", "usage_user",
     )
 )  # fmt: skip
 LEAVES = (
@@ -33,7 +37,7 @@ LEAVES = (
     | st.integers()
     | st.floats()
     | st.text(st.characters(exclude_categories=[]), max_size=8)
-    | st.sampled_from([1_760_000_000, "2025-10-09T08:53:20Z", "r1", 10**400])
+    | st.sampled_from([1_760_000_000, "2025-10-09T08:53:20Z", "r1", "fra-r1", "up", "7", 10**400])
 )
 DOCUMENTS = st.recursive(
     LEAVES,
@@ -103,6 +107,27 @@ def test_every_datetime_after_the_epoch_reads_back(moment):
 @given(DOCUMENTS, st.lists(KEYS, min_size=1, max_size=5))
 def test_any_path_into_any_document_finds_something_or_none(document, parts):
     find(document, parse_path(".".join(parts)))
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_any_text_is_a_clean_label_or_none(text):
+    label = label_text(text)
+    assert label in (Drop.WRONG_SHAPE, Drop.ENTITY_MISSING) or label_text(label) == label
+    assert label.encode()
+    assert label == label.strip()
+    assert not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in label)
+
+
+@given(st.text(st.characters(exclude_categories=[])), st.lists(st.sampled_from(["up", "Up", "7", "é"])))
+def test_any_text_is_a_word_a_finite_number_or_counted(text, words):
+    number = number_of(text, dict.fromkeys(words, 0.5))
+    assert number in (Drop.NOT_A_NUMBER, Drop.NOT_FINITE) or math.isfinite(number)
+    assert text.strip() not in words or number == 0.5
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**18), 10**18))
+def test_every_number_reads_the_same_as_text(number):
+    assert number_of(str(number), {}) == float(number)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "{x}", "{_}", "+"]), min_size=1, max_size=5), st.data())

@@ -114,9 +114,15 @@ def test_a_topic_without_the_entity_is_entity_missing():
     assert decode(ONE, "shellies//relay/0/power", b"1") == (Drop.ENTITY_MISSING, Batch())
 
 
-@pytest.mark.parametrize("device", ["a" * 257, "a\nb", "a\x7fb", "\udc80"])
-def test_a_topic_level_that_is_no_legal_label_is_wrong_shape(device):
-    assert decode(ONE, f"shellies/{device}/relay/0/power", b"1") == (Drop.WRONG_SHAPE, Batch())
+@pytest.mark.parametrize(
+    ("device", "label"), [("a\nb", "a\ufffdb"), ("a\x7fb", "a\ufffdb"), ("\udc80", "\ufffd"), (" a ", "a")]
+)
+def test_a_topic_level_is_cleaned_as_any_label_is(device, label):
+    assert decode(ONE, f"shellies/{device}/relay/0/power", b"1")[1].entities == [(label,)]
+
+
+def test_a_topic_level_that_is_too_long_is_wrong_shape():
+    assert decode(ONE, f"shellies/{'a' * 257}/relay/0/power", b"1") == (Drop.WRONG_SHAPE, Batch())
 
 
 def test_several_signals_need_a_level_that_names_them():

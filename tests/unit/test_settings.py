@@ -58,6 +58,12 @@ MESSAGES = {
     "label-illegal": "streams.0.entity: 'if-name' is not a legal Prometheus label name",
     "label-reserved": "streams.0.entity: 'job' is taken: anomalous, instance, job, le, level, reason, score,"
     " signal, state, stream, time, train",
+    "allow-not-a-label": "streams.0: allow: 'site' is no label of the entity",
+    "allow-star-within": "streams.0: allow: 'a*b': a * stands at one end",
+    "pattern-malformed": "streams.0: pattern '(?P<device>.+': missing ): (?P<device>.+",
+    "pattern-not-a-label": "streams.0: pattern '(?P<site>.+)': 'site' is no label of the entity",
+    "pattern-too-large": "streams.0: pattern '(?P<device>.{1000})': more than 1000 instructions",
+    "pattern-without-group": "streams.0: pattern '(.+)': no named group, as in (?P<device>.+)",
     "label-twice": "streams.0.entity: a label stands twice",
     "signal-is-a-label": "streams.0: signals: 'device' is the name of another column",
     "signal-is-a-column": "streams.0: signals: 'time' is the name of another column",

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.records import Decode
 from detector.stream.decode.telegraf_json import telegraf_decode
-from detector.stream.decode.topic import Template
+from detector.stream.decode.topic import Template, template_of
 from detector.stream.decode.value import value_decode
 from detector.stream.definition import Definition
 
@@ -43,8 +43,9 @@ def decoder(definition: Definition) -> Decoder:
     """Return the decoder of a stream; what depends on the definition alone is looked up here, once.
 
     Raises:
-        ValueError: The topic template is malformed, the format is unknown, or the two do not fit.
+        ValueError: The topic template, a pattern or what is allowed is malformed, the format is unknown, or
+            they do not fit.
     """
     if definition.format not in FORMATS:
         raise ValueError(f"unknown format {definition.format!r}; known: {', '.join(sorted(FORMATS))}")
-    return Decoder(Template(definition.topic), FORMATS[definition.format](definition))
+    return Decoder(template_of(definition), FORMATS[definition.format](definition))

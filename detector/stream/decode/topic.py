@@ -9,7 +9,12 @@ which are the broker's own.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
+
+from detector.stream.decode.labels import TOPIC, clean
+from detector.stream.decode.patterns import pattern_groups, pattern_reader
+from detector.stream.definition import Definition
 
 TOPIC_BYTES_MAX: Final = 65_535
 """What MQTT can carry: the length of a topic has two bytes."""
@@ -17,14 +22,32 @@ TOPIC_BYTES_MAX: Final = 65_535
 _LEVEL = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}")
 
 
+def template_of(definition: Definition) -> Template:
+    """Return the topic template of a stream, with the patterns that look into the topic.
+
+    Raises:
+        ValueError: The template or a pattern is malformed; the message says how.
+    """
+    expressions = [expression for source, expression in definition.layout.patterns if source == TOPIC]
+    for expression in expressions:
+        for group in pattern_groups(expression):
+            if group not in (*definition.entity, "signal"):
+                raise ValueError(f"pattern {expression!r}: {group!r} is no label of the entity")
+    return Template(definition.topic, expressions)
+
+
 class Template:
     """A topic template.
 
+    Args:
+        text: The template.
+        expressions: Patterns of whole topics, whose groups are labels too, and go before the levels.
+
     Raises:
-        ValueError: The template is malformed; the message says how.
+        ValueError: The template or a pattern is malformed; the message says how.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, expressions: Sequence[str] = ()) -> None:
         _check_text(text)
         self.text = text
         self._levels = text.split("/")
@@ -36,7 +59,8 @@ class Template:
         for index, level in enumerate(self._levels):
             self._read_level(index, level)
         self._wild_front = not self._literals or self._literals[0][0] != 0
-        names = self.labels
+        self._patterns = [(pattern_groups(one), pattern_reader(one)) for one in expressions]
+        names = [name for _, name in self._labels]
         if len(set(names)) < len(names):
             raise ValueError(f"topic template {text!r}: a label stands twice")
 
@@ -54,8 +78,9 @@ class Template:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that a topic gives, in order."""
-        return tuple(name for _, name in self._labels)
+        """The labels that a topic gives, or may give where there is a pattern."""
+        levels = (name for _, name in self._labels)
+        return tuple(dict.fromkeys([*levels, *(name for names, _ in self._patterns for name in names)]))
 
     @property
     def filter(self) -> str:
@@ -75,7 +100,10 @@ class Template:
         for index, literal in self._literals:
             if levels[index] != literal:
                 return None
-        return {name: levels[index] for index, name in self._labels}
+        labels = {name: levels[index] for index, name in self._labels}
+        for _, groups in self._patterns:
+            labels.update(groups(clean(topic)))
+        return labels
 
 
 def _check_text(text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from detector.stream.decode.labels import entity_reader
 from detector.stream.decode.numbers import NUMBER_CHARS_MAX, number_of, words_of
 from detector.stream.decode.records import Decode, signal_fields, write
-from detector.stream.decode.topic import Template
+from detector.stream.decode.topic import template_of
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Message
 
@@ -21,7 +21,7 @@ def value_decode(definition: Definition) -> Decode:
     Raises:
         ValueError: There are several signals, and the topic has no `{signal}` to tell them apart.
     """
-    named = "signal" in Template(definition.topic).labels
+    named = "signal" in template_of(definition).labels
     if not named and len(definition.signals) > 1:
         raise ValueError(f"stream {definition.name!r}: several signals need {{signal}} in the topic")
     signals = {field: index for index, field in enumerate(signal_fields(definition))}
@@ -32,7 +32,7 @@ def value_decode(definition: Definition) -> Decode:
         text = _text(message.payload)
         if isinstance(text, Drop):
             return text
-        signal = signals.get(labels["signal"]) if named else 0
+        signal = signals.get(labels.get("signal", "")) if named else 0
         if signal is None or text == "null":
             return Drop.NO_SIGNAL
         entity = read_entity(labels, None, None)
