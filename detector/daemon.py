@@ -74,7 +74,7 @@ class Daemon:
             raise SettingsError("streams: none is defined")
         self._settings = settings
         self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
-        filters = list(dict.fromkeys(text for stream in settings.streams for text in stream.subscriptions))
+        filters = list(dict.fromkeys(stream.subscription for stream in settings.streams))
         self._subscriber = Subscriber(settings.mqtt, password(settings.mqtt), filters)
         self._recorders = _open_recorders(settings) if recording else {}
         self._registry = CollectorRegistry()
@@ -138,7 +138,7 @@ class Daemon:
             judge = None if loaded is None else self._timed(runtime.load_judge(loaded))
             streams.append(StreamPipeline(definition, judge))
             version = loaded.version if loaded else "none"
-            say(LOG, "stream", name=stream.name, filter=",".join(stream.subscriptions), bundle=version)
+            say(LOG, "stream", name=stream.name, filter=stream.subscription, bundle=version)
         self._streams = Streams(streams)
 
     def _timed(self, judge: Judge) -> Judge:

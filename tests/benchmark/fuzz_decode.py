@@ -32,6 +32,7 @@ MESSAGE_DROPS = frozenset(
         Drop.LABEL_REFUSED,
         Drop.NO_SIGNAL,
         Drop.TIME_UNREADABLE,
+        Drop.MALFORMED,
     }
 )
 COUNTED = frozenset(
@@ -80,6 +81,15 @@ LABELLED = Definition(
         allow=(("site", ("fra", "m*")), ("device", ("r1", "*-2"))),
     ),
 )
+COLLECTD = Definition(
+    "collectd",
+    ("device", "plugin_instance"),
+    (Signal("rx", field="if_octets.rx"), Signal("tx", field="if_octets.1")),
+    10.0,
+    60,
+    "collectd/{device}/+/+",
+    "collectd",
+)
 
 _CPU = (
     b'{"fields":{"usage_idle":91.25,"usage_user":6.25},"name":"cpu",'
@@ -115,6 +125,11 @@ CASES = (
     ),
     (TELEGRAF, "telegraf/any", (_CPU, b'{"metrics":[' + _CPU + b"," + _CPU + b"]}")),
     (VALUE, "shellies/plug-1", (b"12.5", b" -42\n", b"1e3", b"true")),
+    (
+        COLLECTD,
+        "collectd/r1/interface-eth0/if_octets",
+        (b"1760000000.250:215961585:395391\0", b"N:143571.014941019:nan\0", b"1760000000:U:0"),
+    ),
 )
 """A stream, one of its topics, and payloads of it."""
 
@@ -126,7 +141,7 @@ _VALUES = (
 )  # fmt: skip
 _SCRAPS = (
     b"[" * 1100, b"{", b"}", b"]", b",", b":", b'"', b"\\", b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf",
-    b"\xc2\xa0", b" ", b"\n", b"-", b".", b"e", b"_", b"",
+    b"\xc2\xa0", b" ", b"\n", b"-", b".", b"e", b"_", b"", b":U", b":nan",
 )  # fmt: skip
 _WORDS = re.compile(rb'"[^"]*"|[-+.\w]+')
 

@@ -400,6 +400,23 @@ def test_a_value_of_an_unknown_signal_shows_what_the_topic_gives(config):
     )
 
 
+def test_a_value_list_of_another_type_shows_which_are_wanted(config):
+    text = STREAMS.replace("sensors/{device}/state", "collectd/{device}/+/+")
+    text = text.replace('format = "json"', 'format = "collectd"').replace("temperature", "temperature-cpu")
+    Path(config).write_text(text.replace('[streams.payload]\ntime = "at"\n', ""), "utf-8")
+    assert message(config, "collectd/s1/sensors/temperature-gpu", "N:1") == (
+        FAILED,
+        [
+            "stream sensors: dropped, no_signal",
+            '  the topic gives: device="s1"',
+            "  wanted: one of temperature-cpu",
+        ],
+    )
+    code, lines = message(config, "collectd/s1/sensors/temperature-cpu", "N:45.5")
+    assert (code, len(lines)) == (OK, 2)
+    assert lines[1].endswith(" temperature-cpu = 45.5 (gauge)")
+
+
 def test_names_without_end_are_cut_in_number_and_in_depth(config):
     fields = {f"n{index}": index for index in range(100)}
     code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields=fields | {"load": 1}))

@@ -131,5 +131,5 @@ def test_several_signals_need_a_level_that_names_them():
 
 
 def test_an_unknown_format_is_refused_with_those_that_are_known():
-    with pytest.raises(ValueError, match="unknown format 'xml'; known: json, telegraf-json, value"):
+    with pytest.raises(ValueError, match="unknown format 'xml'; known: collectd, json, telegraf-json, value"):
         decoder(Definition("x", ("device",), TWO.signals, 10.0, 60, "sensors/{device}", "xml"))
