@@ -28,6 +28,7 @@ from detector.edge import systemd
 from detector.edge.http import HttpServer
 from detector.edge.metrics import Durations, register
 from detector.edge.mqtt import Subscriber
+from detector.edge.reception import Subscription
 from detector.edge.recording import Recorder
 from detector.edge.snapshot import (
     BundleSnapshot,
@@ -74,8 +75,9 @@ class Daemon:
             raise SettingsError("streams: none is defined")
         self._settings = settings
         self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
-        filters = list(dict.fromkeys(stream.subscription for stream in settings.streams))
-        self._subscriber = Subscriber(settings.mqtt, password(settings.mqtt), filters)
+        self._subscriber = Subscriber(
+            settings.mqtt, password(settings.mqtt), _subscriptions(settings.streams)
+        )
         self._recorders = _open_recorders(settings) if recording else {}
         self._registry = CollectorRegistry()
         self._snapshot = Snapshot(time.time(), ("the networks are loading",))
@@ -104,8 +106,9 @@ class Daemon:
                 self._loop()
             finally:
                 systemd.notify(STOPPING="1")
+                self._subscriber.stop_reading()
+                self._drain()
                 self._subscriber.stop()
-            self._drain()
         say(LOG, "stopped")
         return 0
 
@@ -166,6 +169,7 @@ class Daemon:
     def _turn(self, wait_s: float) -> int:
         messages = self._subscriber.take(MESSAGES_MAX, wait_s)
         self._streams.feed(messages)
+        self._subscriber.acknowledge(messages)
         self._newest = messages[-EXAMINED_MAX:] or self._newest
         now_s = time.time()
         if self._streams.due(now_s):
@@ -230,6 +234,14 @@ class Daemon:
         if every_s is not None and time.monotonic() - self._sign_of_life_s >= min(every_s, 5.0):
             self._sign_of_life_s = time.monotonic()
             systemd.notify(WATCHDOG="1")
+
+
+def _subscriptions(streams: Sequence[StreamSettings]) -> list[Subscription]:
+    """Return each topic filter once; where streams share one, the most important of them has its way."""
+    by_filter: dict[str, Subscription] = {}
+    for stream in sorted(streams, key=lambda stream: stream.priority):
+        by_filter[stream.subscription] = Subscription(stream.subscription, stream.priority, stream.overload)
+    return list(by_filter.values())
 
 
 def _open_recorders(settings: Settings) -> dict[str, Recorder]:

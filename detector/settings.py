@@ -8,15 +8,17 @@ not there, an unknown top-level variable), so the file is read and the names of 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -24,6 +26,7 @@ from pydantic_settings import (
 from detector.stream_settings import Part, Seconds, StreamSettings
 
 PREFIX = "DETECTOR_"
+PORT_MAX = 65_535
 
 
 class SettingsError(Exception):
@@ -35,6 +38,7 @@ class MqttSettings(Part):
 
     host: str = Field("localhost", min_length=1)
     port: int = Field(1883, ge=1, le=65535)
+    failover: Annotated[tuple[str, ...], NoDecode] = ()
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     client_id: str = ""
     username: str = ""
@@ -42,6 +46,10 @@ class MqttSettings(Part):
     password_file: Path | None = None
     keepalive_s: int = Field(30, ge=5, le=3600)
     qos: Literal[0, 1, 2] = 0
+    persistent: bool = False
+    session_s: int = Field(3600, ge=1, le=30 * 86400)
+    receive_max: int = Field(1000, ge=1, le=65535)
+    canary: bool = True
     reconnect_max_s: float = Field(30.0, ge=1, le=600)
     payload_bytes_max: int = Field(1 << 20, ge=64, le=256 << 20)
     inbox_max: int = Field(100_000, ge=100, le=10_000_000)
@@ -59,6 +67,39 @@ class MqttSettings(Part):
         if (self.password or self.password_file) and not self.username:
             raise ValueError("a password needs a username")
         return self
+
+    @field_validator("failover", mode="before")
+    @classmethod
+    def _list_from_text(cls, value: object) -> object:
+        return (
+            tuple(one.strip() for one in value.split(",") if one.strip()) if isinstance(value, str) else value
+        )
+
+    @field_validator("failover")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            _address(text)
+        return value
+
+    @model_validator(mode="after")
+    def _session_can_be_found_again(self) -> Self:
+        if self.persistent and not (self.client_id and self.qos):
+            raise ValueError("persistent needs a client_id and a qos of 1 or 2")
+        return self
+
+    @property
+    def brokers(self) -> list[tuple[str, int]]:
+        """Host and port of every broker, in the order in which they are tried."""
+        return [(self.host, self.port), *map(_address, self.failover)]
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`; an IPv6 address stands in brackets."""
+    match = re.fullmatch(r"\[([0-9a-fA-F:.]+)\]:(\d{1,5})|([^:\s]+):(\d{1,5})", text)
+    if match is None or not 1 <= int(match[2] or match[4]) <= PORT_MAX:
+        raise ValueError(f"{text!r} is not host:port")
+    return match[1] or match[3], int(match[2] or match[4])
 
 
 class HttpSettings(Part):

@@ -107,6 +107,8 @@ class StreamSettings(Part):
     age_max_s: Seconds = 3600.0
     future_max_s: Seconds = 60.0
     refresh_s: float | None = Field(None, ge=0, le=86400)
+    priority: int = Field(0, ge=0, le=9)
+    overload: Literal["drop_oldest", "drop_newest", "block"] = "drop_oldest"
     entities_max: int = Field(10_000, ge=1, le=1_000_000)
     imputed_share_max: float = Field(0.5, ge=0, lt=1)
     silence_s: Seconds | None = None

@@ -111,6 +111,10 @@ def _ingest(mqtt: MqttSnapshot, dropped: Mapping[str, int]) -> Iterator[Metric]:
     )
     received = [({"subscription": name}, float(count)) for name, count in mqtt.received.items()]
     yield _counter("messages_received", "Messages by subscription filter", received)
+    unserved = [({"subscription": name}, float(name in mqtt.unserved)) for name in mqtt.received]
+    yield _gauge(
+        "subscription_unserved", "1 where the broker grants a subscription and delivers nothing", unserved
+    )
     yield _counter(
         "messages_dropped", "Messages refused as a whole", _by_reason({}, MESSAGE_REASONS, dropped)
     )

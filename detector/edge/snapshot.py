@@ -91,7 +91,10 @@ class StreamSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class MqttSnapshot:
-    """The connection. `received` counts messages by subscription filter."""
+    """The connection. `received` counts messages by subscription filter.
+
+    `unserved` are filters that the broker has granted and does not serve, as far as we can see.
+    """
 
     connected: bool = False
     thread_alive: bool = False
@@ -101,6 +104,7 @@ class MqttSnapshot:
     callback_errors_total: int = 0
     inbox_messages: int = 0
     inbox_messages_max: int = 0
+    unserved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:  # `detector check` needs no array, and starts in half the time without
@@ -83,7 +84,7 @@ class Message(NamedTuple):
 
     `properties` are the user properties of MQTT 5, `packet_id` what an acknowledgement
     names; 0 asks for none. `qos` is how it was delivered; `duplicate` says that the broker has sent it
-    before, and does not know whether it arrived.
+    before, and does not know whether it arrived. After `expires_s` (UTC seconds) nobody wants it any more.
     """
 
     topic: str
@@ -94,6 +95,7 @@ class Message(NamedTuple):
     packet_id: int = 0
     qos: int = 0
     duplicate: bool = False
+    expires_s: float = inf
 
 
 @dataclass(slots=True)

@@ -41,6 +41,8 @@ class Streams:
         self, message: Message, batches: Sequence[Batch], arrivals: Sequence[list[float]]
     ) -> Drop | None:
         """Hand a message to every stream whose template fits; a refusal counts if all refuse."""
+        if message.retained:
+            return Drop.RETAINED
         refusal: Drop | None = Drop.TOPIC_UNKNOWN
         for index, labels in self._route(message.topic):
             batch = batches[index]

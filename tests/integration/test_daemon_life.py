@@ -82,7 +82,7 @@ def test_the_end_takes_in_what_has_arrived(fabric, tmp_path, monkeypatch):
     arrived = [Message(topic, payload, time_s) for time_s, topic, payload in fabric.between(0, 300)]
     assert len(arrived) > 5_000, "more than one turn takes"
     for message in arrived:
-        daemon._subscriber._inbox.put(message)
+        daemon._subscriber._inbox.putter(0, "drop_oldest")(message)
     daemon._drain()
     assert pq.read_table(tmp_path / "recordings" / "devices")["time"].to_numpy().max() == LIVE_S + 298
 
@@ -97,7 +97,7 @@ def test_of_what_is_refused_it_keeps_an_example(fabric, tmp_path, monkeypatch):
 
     def examples(*payloads):
         for payload in payloads:
-            daemon._subscriber._inbox.put(Message(topic, payload, LIVE_S))
+            daemon._subscriber._inbox.putter(0, "drop_oldest")(Message(topic, payload, LIVE_S))
         daemon._turn(0.0)
         daemon._take_snapshot()
         return daemon._snapshot.examples

@@ -12,6 +12,7 @@ import pytest
 from detector.edge.broker import demo_broker, embedded_broker, mosquitto_broker
 from detector.edge.mqtt import Subscriber
 from detector.edge.publisher import publish_messages
+from detector.edge.reception import Subscription
 from detector.settings import MqttSettings
 from tests.support.mosquitto import free_port, wait_until
 from tests.support.programs import program
@@ -30,7 +31,7 @@ def run_broker(request):
 
 def test_a_demo_broker_carries_messages_and_is_gone_afterwards(run_broker):
     with run_broker() as port:
-        subscriber = Subscriber(MqttSettings(host="127.0.0.1", port=port), None, ["net/+"])
+        subscriber = Subscriber(MqttSettings(host="127.0.0.1", port=port), None, [Subscription("net/+")])
         subscriber.start()
         try:
             wait_until(lambda: subscriber.snapshot().subscribed)

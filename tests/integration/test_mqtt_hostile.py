@@ -9,7 +9,9 @@ from threading import Thread
 
 import pytest
 
-from detector.edge.mqtt import Subscriber, backoff_s
+from detector.edge.mqtt import Subscriber
+from detector.edge.reception import Subscription
+from detector.edge.session import backoff_s
 from detector.settings import MqttSettings
 from detector.stream.nouns import Drop
 from tests.support.mosquitto import wait_until
@@ -72,7 +74,9 @@ def scripted_broker(after_subscribe, suback=b"\x00"):
 
 @contextmanager
 def subscribed_to(port, filters=("#",), host="127.0.0.1"):
-    subscriber = Subscriber(MqttSettings(host=host, port=port, reconnect_max_s=1), None, filters)
+    subscriber = Subscriber(
+        MqttSettings(host=host, port=port, reconnect_max_s=1), None, [Subscription(text) for text in filters]
+    )
     subscriber.start()
     try:
         yield subscriber
@@ -125,7 +129,7 @@ def test_a_refused_subscription_is_reported_with_its_filter(caplog):
 def test_filters_must_be_there_and_differ():
     for filters in ([], ["a", "a"]):
         with pytest.raises(ValueError, match="topic filters"):
-            Subscriber(MqttSettings(), None, filters)
+            Subscriber(MqttSettings(), None, [Subscription(text) for text in filters])
 
 
 def test_the_back_off_doubles_its_range_up_to_the_limit():

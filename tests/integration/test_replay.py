@@ -10,6 +10,7 @@ from pyarrow import csv, parquet
 
 from detector.edge.mqtt import Subscriber
 from detector.edge.publisher import PACE_S, UNACKNOWLEDGED_MAX, publish_messages
+from detector.edge.reception import Subscription
 from detector.edge.replay import publish
 from detector.settings import MqttSettings
 from tests.support.mosquitto import free_port, running_mosquitto, wait_until
@@ -25,7 +26,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def subscriber(broker):
-    listening = Subscriber(MqttSettings(host="127.0.0.1", port=broker.port, qos=1), None, ["#"])
+    listening = Subscriber(MqttSettings(host="127.0.0.1", port=broker.port, qos=1), None, [Subscription("#")])
     listening.start()
     wait_until(lambda: listening.snapshot().subscribed)
     yield listening

@@ -36,6 +36,24 @@ PURE_PARSERS = {"orjson", "google", "cbor2", "re2"}
 
 EDGE_HELPERS = {
     "detector.edge.http": {"detector.edge.pages"},
+    "detector.edge.mqtt": {
+        "detector.edge.conversation",
+        "detector.edge.inbox",
+        "detector.edge.reception",
+        "detector.edge.session",
+        "detector.edge.wire",
+    },
+    "detector.edge.conversation": {
+        "detector.edge.canary",
+        "detector.edge.framing",
+        "detector.edge.inbox",
+        "detector.edge.reception",
+        "detector.edge.session",
+        "detector.edge.wire",
+    },
+    "detector.edge.canary": {"detector.edge.reception"},
+    "detector.edge.reception": {"detector.edge.framing", "detector.edge.inbox"},
+    "detector.edge.wire": {"detector.edge.framing"},
     "detector.edge.replay": {"detector.edge.publisher"},
 }
 """Halves of one edge, split for length."""

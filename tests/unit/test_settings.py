@@ -44,6 +44,9 @@ MESSAGES = {
     "not-a-choice": "log.level: Input should be 'debug', 'info', 'warning' or 'error'",
     "two-secrets": "mqtt: give password or password_file, not both",
     "password-without-username": "mqtt: a password needs a username",
+    "failover-without-port": "mqtt.failover: 'backup' is not host:port",
+    "persistent-without-name": "mqtt: persistent needs a client_id and a qos of 1 or 2",
+    "overload-unknown": "streams.0.overload: Input should be 'drop_oldest', 'drop_newest' or 'block'",
     "secret-of-wrong-type": "mqtt.password: Input should be a valid string",
     "stream-without-topic": "streams.0.topic: Field required",
     "stream-without-signals": "streams.0.signals: Field required",
@@ -181,6 +184,7 @@ def test_a_dotenv_file_is_not_read(tmp_path, monkeypatch):
 
 def samples_of_settings():
     texts = {"qos": "2", "protocol": "5", "format": "json", "level": "debug", "password": SECRET}
+    texts |= {"failover": "backup:1883,[::1]:1884", "persistent": "false"}
     for table, key in KEYS:
         if not table.startswith("streams"):
             default = TABLES[table].model_fields[key].default
