@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from detector.model import bundle
 from detector.settings import Settings, password
-from detector.stream.decode import decoder
+from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.documents import parse_document
 from detector.stream.decode.labels import entity_reader
 from detector.stream.decode.paths import find, parse_path
@@ -53,7 +53,7 @@ def message(settings: Settings, topic: str, payload: bytes) -> tuple[list[str], 
         return [f"dropped, {Drop.PAYLOAD_TOO_LARGE}: {len(payload)} bytes"], False
     fates = [fate for stream in settings.streams if (fate := _fate(stream.definition(), now))]
     if not fates:
-        filters = ", ".join(stream.subscription for stream in settings.streams) or "none"
+        filters = ", ".join(text for stream in settings.streams for text in stream.subscriptions) or "none"
         return [f"dropped, {Drop.TOPIC_UNKNOWN}: no stream reads {topic!r}; subscribed: {filters}"], False
     return [line for lines, _ in fates for line in lines], any(taken for _, taken in fates)
 
@@ -62,7 +62,7 @@ def _stream(stream: StreamSettings) -> str:
     how = "no bundle: recorded, not scored"
     if stream.bundle is not None:
         how = f"bundle {bundle.load_for(stream.definition(), stream.bundle).version}"
-    return f"stream {stream.name}: {stream.subscription} ({stream.format}), {how}"
+    return f"stream {stream.name}: {', '.join(stream.subscriptions)} ({stream.format}), {how}"
 
 
 def health(host: str, port: int) -> tuple[str, bool, bool]:
@@ -97,11 +97,18 @@ def refusals(definitions: Sequence[Definition], message: Message) -> set[Drop]:
     for definition in definitions:
         one = decoder(definition)
         labels = one.template.match(message.topic)
-        if labels is not None:
+        if labels is not None and not _leaving(one, message):
             batch = Batch()
             reasons |= {one.decode(message, labels, batch), *batch.dropped}
             reasons |= {_untimely(definition, time_s, message.arrival_s) for time_s in batch.times_s}
     return {reason for reason in reasons if reason is not None}
+
+
+def _leaving(one: Decoder, message: Message) -> dict[str, str] | None:
+    """Return the labels of those of whom a message is the goodbye."""
+    if one.farewell is None or not one.farewell.says_so(message.payload):
+        return None
+    return one.farewell.leaving(message.topic)
 
 
 def _untimely(definition: Definition, time_s: float, arrival_s: float) -> Drop | None:
@@ -123,8 +130,12 @@ def _disbelief(definition: Definition, ahead_s: float) -> Drop | None:
 def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | None:
     one = decoder(definition)
     labels = one.template.match(message.topic)
+    if leaving := _leaving(one, message):
+        return [f"stream {definition.name}: a goodbye of {_named(leaving)}"], True
     if labels is None:
-        return None
+        if one.farewell is None or one.farewell.leaving(message.topic) is None:
+            return None
+        return [f"stream {definition.name}: no goodbye: {', '.join(definition.offline_payloads)}"], False
     batch = Batch()
     refusal = one.decode(message, labels, batch)
     what = f"dropped, {refusal}" if refusal else f"{len(batch.value)} samples"
@@ -240,12 +251,15 @@ def _listed(names: Sequence[str]) -> str:
 def _samples(definition: Definition, batch: Batch, message: Message) -> Iterator[str]:
     for record, column, value in zip(batch.record, batch.signal, batch.value, strict=True):
         signal = definition.signals[column]
-        names = zip(definition.entity, batch.entities[record], strict=True)
-        entity = ", ".join(f'{name}="{label}"' for name, label in names)
+        entity = _named(dict(zip(definition.entity, batch.entities[record], strict=True)))
         time_s = batch.times_s[record]
         at = datetime.fromtimestamp(time_s, UTC).isoformat()
         doubt = _doubt(definition, time_s - message.arrival_s)
-        yield f"  {{{entity}}} {at} {signal.name} = {value:g} ({signal.kind}){doubt}"
+        yield f"  {entity} {at} {signal.name} = {value:g} ({signal.kind}){doubt}"
+
+
+def _named(labels: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f'{name}="{label}"' for name, label in labels.items()) + "}"
 
 
 def _doubt(definition: Definition, ahead_s: float) -> str:

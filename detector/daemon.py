@@ -141,7 +141,7 @@ class Daemon:
             judge = None if loaded is None else self._timed(runtime.load_judge(loaded))
             streams.append(StreamPipeline(definition, judge))
             version = loaded.version if loaded else "none"
-            say(LOG, "stream", name=stream.name, filter=stream.subscription, bundle=version)
+            say(LOG, "stream", name=stream.name, filter=",".join(stream.subscriptions), bundle=version)
         self._streams = Streams(streams)
 
     def _timed(self, judge: Judge) -> Judge:
@@ -240,7 +240,8 @@ def _subscriptions(streams: Sequence[StreamSettings]) -> list[Subscription]:
     """Return each topic filter once; where streams share one, the most important of them has its way."""
     by_filter: dict[str, Subscription] = {}
     for stream in sorted(streams, key=lambda stream: stream.priority):
-        by_filter[stream.subscription] = Subscription(stream.subscription, stream.priority, stream.overload)
+        for text in stream.subscriptions:
+            by_filter[text] = Subscription(text, stream.priority, stream.overload)
     return list(by_filter.values())
 
 

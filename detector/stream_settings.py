@@ -103,6 +103,8 @@ class StreamSettings(Part):
     bundle: Path | None = None
     signals: dict[str, SignalSettings] = Field(min_length=1, max_length=512)
     payload: PayloadSettings = PayloadSettings()
+    offline_topic: str = ""
+    offline_payloads: list[str] = ["offline"]
     lateness_s: float | None = Field(None, ge=0, le=86400)
     age_max_s: Seconds = 3600.0
     future_max_s: Seconds = 60.0
@@ -168,8 +170,18 @@ class StreamSettings(Part):
 
     @property
     def subscription(self) -> str:
-        """The MQTT topic filter to subscribe to."""
+        """The MQTT topic filter of the stream's values."""
         return Template(self.topic).filter
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """The MQTT topic filters to subscribe to: of the values, and of goodbyes if they are elsewhere."""
+        if not self.offline_topic:
+            return (self.subscription,)
+        offline = Template(self.offline_topic).filter
+        # The broker would deliver twice what two filters match.
+        covered = Template(self.topic).match(offline) is not None and not offline.endswith("#")
+        return (self.subscription,) if covered else (self.subscription, offline)
 
     def definition(self) -> Definition:
         """Return the core's noun, with the defaults that depend on `step_s` filled in."""
@@ -182,6 +194,8 @@ class StreamSettings(Part):
             topic=self.topic,
             format=self.format,
             layout=self.payload.layout(),
+            offline_topic=self.offline_topic,
+            offline_payloads=tuple(self.offline_payloads),
             clock=self.clock,
             lateness_s=self.step_s if self.lateness_s is None else self.lateness_s,
             age_max_s=self.age_max_s,

@@ -8,8 +8,9 @@ Every entity is in one state of `nouns.State`, and besides, an episode is open o
 
 The onset is the time of the first of the scores above 1 that opened it. A step without a score (nothing
 seen in it, too much of the window imputed) changes nothing: unknown is neither normal nor anomalous.
-Silence is a state of its own: it begins when no sample came for longer than `silence_s`, and a score is
-absent while it lasts.
+Silence is a state of its own: it begins when no sample came for longer than `silence_s`, or with a goodbye,
+and a score is absent while it lasts. Who said goodbye stays silent until it speaks after that: what it said
+before may be in steps that are still to be closed.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Decider:
         self.active = np.zeros(rows, bool)
         self.onset_s = np.full(rows, np.nan)
         self.silent = np.zeros(rows, bool)
+        self.gone = np.zeros(rows, bool)  # said goodbye, and nothing since
+        self._silence_told = np.zeros(rows, bool)
         self.spoken_s = np.full(rows, np.nan)  # time of the newest step that has a sample of it
         self._score_max = np.zeros(rows, np.float32)
         self._above_s = np.full((rows, self._definition.open_window_steps), np.nan)  # newest last
@@ -50,14 +53,38 @@ class Decider:
         closures = self._close(closing, self.spoken_s[closing], entities)
         for array in (self.score, self.onset_s, self.spoken_s, self._above_s):
             array[rows] = np.nan
-        for array in (self.active, self.silent, self._score_max, self._calm_steps):
+        for mask in (self.active, self.silent, self.gone, self._silence_told):
+            mask[rows] = False
+        for array in (self._score_max, self._calm_steps):
             array[rows] = 0
         return closures
 
     def hear(self, rows: Ints, time_s: float) -> None:
         """Note that the entities in `rows` spoke in the step of `time_s`."""
         self.spoken_s[rows] = time_s
-        self.silent[rows] = False
+        self.silent[rows] &= self.gone[rows]
+
+    def part(self, rows: Ints, entities: list[Entity | None]) -> list[Closure]:
+        """Take the goodbye of the entities in `rows`: silent from now on, until `welcome`.
+
+        Their episodes end with the last that was heard of them.
+        """
+        closing = rows[self.active[rows]]
+        closures = self._close(closing, self.spoken_s[closing], entities)
+        self._hush(rows)
+        self.gone[rows] = True
+        return closures
+
+    def welcome(self, rows: Ints) -> None:
+        """Note that the entities in `rows` speak after their goodbye, if they said one."""
+        self.gone[rows] = False
+
+    def turns(self) -> tuple[Ints, Ints]:
+        """Return who is silent, and who speaks again, that was not when this was last asked."""
+        silenced = np.flatnonzero(self.silent & ~self._silence_told)
+        speaking = np.flatnonzero(self._silence_told & ~self.silent)
+        self._silence_told = self.silent.copy()
+        return silenced, speaking
 
     def judge(self, scores: Scores, entities: list[Entity | None]) -> tuple[list[Onset], list[Closure]]:
         """Take the scores of one step in; return the episodes that begin and end with it."""
@@ -88,10 +115,13 @@ class Decider:
         quiet = np.flatnonzero(~self.silent & (time_s - self.spoken_s > silence_s))
         closing = quiet[self.active[quiet]]
         closures = self._close(closing, self.spoken_s[closing] + silence_s, entities)
-        self.silent[quiet] = True
-        self.score[quiet] = np.nan
-        self._above_s[quiet] = np.nan
+        self._hush(quiet)
         return closures
+
+    def _hush(self, rows: Ints) -> None:
+        self.silent[rows] = True
+        self.score[rows] = np.nan
+        self._above_s[rows] = np.nan
 
     def _open(self, row: int, onset_s: float, score: float, entities: list[Entity | None]) -> Onset:
         self.active[row] = True

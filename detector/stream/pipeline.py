@@ -10,7 +10,7 @@ and training cuts the same windows; only who feeds it differs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,7 +74,7 @@ class StreamPipeline:
         self.decider = Decider(definition)
         self._scorer = Scorer(definition, judge.calibration) if judge else None
         self._reconstruct = judge.reconstruct if judge else None
-        self._forgotten: list[Closure] = []  # episodes of entities that were forgotten, to be told
+        self._ended: list[Closure] = []  # episodes that ended between steps, to be told with the next one
         self.why: dict[int, Scores] = {}
         self.samples_total = 0
         self.samples_dropped: Counter[Drop] = Counter()
@@ -98,12 +98,36 @@ class StreamPipeline:
         believed_entities = [
             entity if good else None for entity, good in zip(batch.entities, believed.tolist(), strict=True)
         ]
-        row = self.rows_of(believed_entities)[record]
+        row = self._rows_in_order(believed_entities, batch.silenced)[record]
         full = (row < 0) & believed[record]
         self.samples_dropped[Drop.ENTITIES_MAX] += int(full.sum())
         good = row >= 0
         signal, value = np.array(batch.signal, np.int64), np.array(batch.value)
         self.add_samples(Samples(row[good], signal[good], time_s[record[good]], value[good]))
+
+    def _rows_in_order(
+        self, entities: Sequence[Entity | None], silenced: Sequence[tuple[int, Mapping[str, str]]]
+    ) -> Ints:
+        """Return the row of each record's entity, and take the goodbyes between the records."""
+        parts, start = [], 0
+        for end, labels in [*silenced, (len(entities), {})]:
+            rows = self.rows_of(entities[start:end])
+            self.decider.welcome(rows[rows >= 0])
+            self.silence(labels)
+            parts.append(rows)
+            start = end
+        return np.concatenate(parts)
+
+    def silence(self, labels: Mapping[str, str]) -> None:
+        """Take a goodbye: every entity that has these labels is silent until it speaks again."""
+        names = self.definition.entity
+        if not labels or not labels.keys() <= set(names):
+            return
+        places = tuple(index for index, name in enumerate(names) if name in labels)
+        rows = self.roster.sharing(places, tuple(labels[names[place]] for place in places))
+        self._ended += self.decider.part(rows, self.roster.entities)
+        for row in rows.tolist():
+            self.why.pop(row, None)
 
     def rows_of(self, entities: Sequence[Entity | None]) -> Ints:
         """Return the row of each entity, admitting new ones; -1 for None and where there is no room."""
@@ -158,7 +182,7 @@ class StreamPipeline:
         if self._scorer is None or not len(steps.row):
             return _Closed(steps)
         full, enough = self.ring.states()
-        row = np.flatnonzero(full & enough & self.ring.newest_seen())
+        row = np.flatnonzero(full & enough & self.ring.newest_seen() & ~self.decider.gone)
         if not len(row):
             return _Closed(steps)
         windows = self.ring.windows(steps.step, row)
@@ -168,10 +192,9 @@ class StreamPipeline:
         expected = self._expect(closed)
         for part in closed:
             step_s = part.steps.step * self.definition.step_s
-            silent = self.decider.silent.copy()
             self.decider.hear(part.steps.row, step_s)
-            scores, onsets, closures = None, list[Onset](), self._forgotten
-            self._forgotten = []
+            scores, onsets, closures = None, list[Onset](), self._ended
+            self._ended = []
             if part.windows is not None and part.scaled is not None and self._scorer is not None:
                 scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
                 onsets, ended = self.decider.judge(scores, self.roster.entities)
@@ -180,9 +203,8 @@ class StreamPipeline:
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
             self._explain(scores)
-            entities, now = self.roster.entities, self.decider.silent
-            silenced = [entities[row] or () for row in np.flatnonzero(now & ~silent)]
-            speaking = [entities[row] or () for row in np.flatnonzero(silent & ~now)]
+            entities = self.roster.entities
+            silenced, speaking = ([entities[row] or () for row in rows] for rows in self.decider.turns())
             yield Outcome(step_s, part.steps, scores, onsets, closures, silenced, speaking)
 
     def _expect(self, closed: list[_Closed]) -> Iterator[Floats]:
@@ -212,7 +234,7 @@ class StreamPipeline:
 
     def forget(self, rows: Ints) -> None:
         """Forget entities; their rows are free for others."""
-        self._forgotten += self.decider.forget(rows, self.roster.entities)
+        self._ended += self.decider.forget(rows, self.roster.entities)
         self.align.forget(rows)
         self.ring.forget(rows)
         self.roster.forget(rows)

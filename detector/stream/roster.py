@@ -16,6 +16,7 @@ class Roster:
         self._entities_max = entities_max
         self._row: dict[Entity, int] = {}
         self._free: list[int] = []
+        self._sharing: dict[tuple[int, ...], dict[Entity, set[int]]] = {}
         self.entities: list[Entity | None] = []
         self.refused_total = 0
 
@@ -43,6 +44,8 @@ class Roster:
         row = self._free.pop()
         self._row[entity] = row
         self.entities[row] = entity
+        for places, sharing in self._sharing.items():
+            sharing.setdefault(_at(places, entity), set()).add(row)
         return row
 
     def forget(self, rows: Ints) -> None:
@@ -51,11 +54,35 @@ class Roster:
             entity = self.entities[row]
             if entity is not None:
                 del self._row[entity]
+                for places, sharing in self._sharing.items():
+                    _discard(sharing, _at(places, entity), row)
                 self.entities[row] = None
                 self._free.append(row)
+
+    def sharing(self, places: tuple[int, ...], labels: Entity) -> Ints:
+        """Return the rows of the entities that have these labels at these places, in order.
+
+        What is asked about the same places again costs one look-up, however many entities there are.
+        """
+        if places not in self._sharing:
+            found = self._sharing[places] = {}
+            for entity, row in self._row.items():
+                found.setdefault(_at(places, entity), set()).add(row)
+        return np.array(sorted(self._sharing[places].get(labels, ())), np.int64)
 
     def taken(self) -> Bools:
         """Return which rows somebody lives in."""
         taken = np.zeros(self.rows, bool)
         taken[list(self._row.values())] = True
         return taken
+
+
+def _at(places: tuple[int, ...], entity: Entity) -> Entity:
+    return tuple([entity[place] for place in places])
+
+
+def _discard(sharing: dict[Entity, set[int]], labels: Entity, row: int) -> None:
+    rows = sharing[labels]
+    rows.discard(row)
+    if not rows:
+        del sharing[labels]

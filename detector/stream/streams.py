@@ -1,9 +1,13 @@
-"""All streams: each message goes to those whose topic template fits, and time to all of them."""
+"""All streams: each message goes to those whose topic template fits, and time to all of them.
+
+A template of a stream is that of its values, or that of goodbyes.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,13 +20,21 @@ TOPICS_MAX = 200_000
 resolved anew."""
 
 
+class _Reader(NamedTuple):
+    """A stream that reads a topic: `labels` for its values, `leaving` for its goodbyes, where it has them."""
+
+    stream: int
+    labels: dict[str, str] | None
+    leaving: dict[str, str] | None
+
+
 class Streams:
     """All streams: messages in, outcomes out."""
 
     def __init__(self, streams: Sequence[StreamPipeline]) -> None:
         self.streams = tuple(streams)
         self._decoders = [decoder(stream.definition) for stream in self.streams]
-        self._routes: dict[str, list[tuple[int, dict[str, str]]]] = {}
+        self._routes: dict[str, list[_Reader]] = {}
         self.messages_dropped: Counter[Drop] = Counter()
 
     def feed(self, messages: Sequence[Message]) -> None:
@@ -34,7 +46,7 @@ class Streams:
             if refusal is not None:
                 self.messages_dropped[refusal] += 1
         for stream, batch, arrival_s in zip(self.streams, batches, arrivals, strict=True):
-            if batch.entities or batch.dropped:
+            if batch.entities or batch.dropped or batch.silenced:
                 stream.add(batch, np.array(arrival_s))
 
     def _decode(
@@ -44,19 +56,28 @@ class Streams:
         if message.retained:
             return Drop.RETAINED
         refusal: Drop | None = Drop.TOPIC_UNKNOWN
-        for index, labels in self._route(message.topic):
-            batch = batches[index]
-            answer = self._decoders[index].decode(message, labels, batch)
-            missing = len(batch.entities) - len(arrivals[index])
-            arrivals[index] += [message.arrival_s] * missing
+        for reader in self._route(message.topic):
+            batch, arrival_s = batches[reader.stream], arrivals[reader.stream]
+            answer = self._read(reader, message, batch)
+            arrival_s += [message.arrival_s] * (len(batch.entities) - len(arrival_s))
             refusal = None if answer is None or refusal is None else answer
         return refusal
 
-    def _route(self, topic: str) -> list[tuple[int, dict[str, str]]]:
+    def _read(self, reader: _Reader, message: Message, batch: Batch) -> Drop | None:
+        one = self._decoders[reader.stream]
+        if reader.leaving and one.farewell and one.farewell.says_so(message.payload):
+            batch.silenced.append((len(batch.entities), reader.leaving))
+            return None
+        return Drop.NO_SIGNAL if reader.labels is None else one.decode(message, reader.labels, batch)
+
+    def _route(self, topic: str) -> list[_Reader]:
         route = self._routes.get(topic)
         if route is None:
-            matches = [(index, one.template.match(topic)) for index, one in enumerate(self._decoders)]
-            route = [(index, labels) for index, labels in matches if labels is not None]
+            readers = [
+                _Reader(index, one.template.match(topic), one.farewell and one.farewell.leaving(topic))
+                for index, one in enumerate(self._decoders)
+            ]
+            route = [one for one in readers if one.labels is not None or one.leaving is not None]
             if len(self._routes) >= TOPICS_MAX:
                 self._routes.clear()
             self._routes[topic] = route

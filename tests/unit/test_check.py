@@ -55,6 +55,12 @@ def test_a_stream_that_does_not_read_the_topic_has_no_reason():
     assert refusals([definition(Signal("level"))], message(b"{", "other/r1")) == set()
 
 
+def test_a_goodbye_is_no_refused_value():
+    watched = definition(Signal("level"), offline_topic="tests/{device}")
+    assert refusals([watched], message(b"offline")) == set()
+    assert refusals([watched], message(b"online")) == {Drop.NOT_JSON}
+
+
 def test_an_example_is_cut_and_any_bytes_are_text():
     wide = "\N{SNOWMAN}" * EXAMPLE_CHARS_MAX
     assert example("t", wide.encode()) == ("t", wide)

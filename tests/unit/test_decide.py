@@ -102,6 +102,46 @@ def test_scores_from_before_a_silence_open_nothing_after_it():
     assert judge(one, 12, 2)[0][0].time_s == 110.0
 
 
+def test_a_goodbye_silences_at_once_and_ends_the_episode_with_the_last_word():
+    one = decider(silence_s=30.0)
+    judge(one, 0, 2)
+    judge(one, 1, 2)
+    (closure,) = one.part(np.array([0]), ENTITIES)
+    assert (closure.entity, closure.onset_s, closure.time_s) == (("r0",), 0.0, 10.0)
+    assert one.silent.tolist() == [True, False]
+    assert not one.active[0]
+    assert np.isnan(one.score[0])
+    assert one.part(np.array([0]), ENTITIES) == [], "a second goodbye ends nothing more"
+    assert one.fall_silent(100.0, ENTITIES) == []
+
+
+def test_what_was_said_before_a_goodbye_does_not_undo_it():
+    one = decider()
+    one.part(np.array([0, 1]), ENTITIES)
+    one.hear(np.array([0, 1]), 10.0)
+    assert one.silent.tolist() == [True, True]
+    one.welcome(np.array([1]))
+    assert one.silent.tolist() == [True, True], "until a step has heard it"
+    one.hear(np.array([0, 1]), 20.0)
+    assert one.silent.tolist() == [True, False]
+
+
+def test_who_falls_silent_and_who_speaks_again_is_told_once():
+    one = decider()
+    one.part(np.array([0]), ENTITIES)
+    assert [rows.tolist() for rows in one.turns()] == [[0], []]
+    assert [rows.tolist() for rows in one.turns()] == [[], []]
+    one.resize(4)
+    one.welcome(np.array([0]))
+    one.hear(np.array([0]), 10.0)
+    assert [rows.tolist() for rows in one.turns()] == [[], [0]]
+    one.part(np.array([0]), ENTITIES)
+    one.turns()
+    one.forget(np.array([0]), ENTITIES)
+    assert [rows.tolist() for rows in one.turns()] == [[], []], "a free row does not speak"
+    assert not one.gone.any()
+
+
 def test_a_row_used_again_knows_nothing_of_its_predecessor():
     one = decider()
     judge(one, 0, 2)

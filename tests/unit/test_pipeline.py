@@ -1,5 +1,8 @@
 """All stages in their order: one stream from records to verdicts, and messages to streams."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -211,3 +214,130 @@ def test_feeding_nothing_does_nothing():
     pipeline.feed([])
     pipeline.streams[0].add(batch(), np.empty(0))
     assert list(pipeline.tick(START_S)) == []
+
+
+# Goodbyes
+
+
+def parted(**changed):
+    """Return streams of two ports of r1 and one of r2, whose last wills are on `status/DEVICE`."""
+    one = definition(
+        entity=("device", "port"), topic="tests/{device}/{port}", offline_topic="status/{device}"
+    )
+    return Streams([StreamPipeline(replace(one, **changed), judge())])
+
+
+PORTS = (("r1", "a"), ("r1", "b"), ("r2", "a"))
+
+
+def speak(streams, after_s, ports=PORTS, value=0.0):
+    payload = json.dumps({"level": value, "time": START_S + after_s}).encode()
+    streams.feed([message(f"tests/{device}/{port}", payload) for device, port in ports])
+    return [outcome for _, outcome in streams.tick(START_S + after_s)]
+
+
+def silent(streams):
+    stream = streams.streams[0]
+    states = zip(stream.roster.entities, stream.states(), strict=True)
+    return [entity for entity, state in states if state is State.SILENT]
+
+
+def test_a_goodbye_silences_all_entities_that_its_topic_names_at_once():
+    streams = parted()
+    speak(streams, 10.0)
+    streams.feed([message("status/r1", b"offline")])
+    assert silent(streams) == [("r1", "a"), ("r1", "b")]
+    assert not streams.messages_dropped
+    (outcome,) = speak(streams, 20.0, PORTS[2:])
+    assert outcome.silenced == [("r1", "a"), ("r1", "b")]
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "drops"),
+    [
+        ("status/r1", b"online", {Drop.NO_SIGNAL: 1}),
+        ("status/r3", b"offline", {}),
+        ("status/", b"offline", {}),
+        ("status", b"offline", {Drop.TOPIC_UNKNOWN: 1}),
+    ],
+)
+def test_what_is_no_goodbye_or_names_nobody_silences_nobody(topic, payload, drops):
+    streams = parted()
+    speak(streams, 10.0)
+    streams.feed([message(topic, payload)])
+    assert silent(streams) == []
+    assert streams.messages_dropped == drops
+
+
+@pytest.mark.parametrize("payload", [b"offline", b" Offline\r\n", b"OFFLINE\0", b'{"state":"offline"}'])
+def test_a_goodbye_is_what_the_settings_say_in_any_case_and_space(payload):
+    streams = parted(offline_payloads=("offline", '{"State":"offline"}'))
+    speak(streams, 10.0)
+    streams.feed([message("status/r2", payload)])
+    assert silent(streams) == [("r2", "a")]
+
+
+def test_a_goodbye_names_an_entity_as_its_values_do():
+    streams = parted()
+    speak(streams, 10.0, [("r1\t ", "a")])
+    streams.feed([message("status/r1 ", b"offline")])
+    assert silent(streams) == [("r1", "a")]
+
+
+def test_who_speaks_after_a_goodbye_is_heard_again_and_what_was_said_before_it_does_not_count():
+    streams = parted(lateness_s=10.0)
+    speak(streams, 10.0)
+    streams.feed([message("status/r1", b"offline")])
+    (outcome,) = speak(streams, 20.0, PORTS[2:])
+    assert outcome.steps.row.tolist() == [0, 1, 2], "the step of 10 s, in which all spoke"
+    assert silent(streams) == [("r1", "a"), ("r1", "b")]
+    (outcome,) = speak(streams, 30.0, PORTS[1:])
+    assert outcome.speaking_again == []
+    (outcome,) = speak(streams, 40.0, PORTS[1:])
+    assert outcome.speaking_again == [("r1", "b")]
+    assert silent(streams) == [("r1", "a")]
+
+
+def test_a_goodbye_ends_the_episode_and_its_explanation():
+    streams = parted()
+    for step in range(1, 5):
+        speak(streams, 10.0 * step)
+    for step in range(5, 8):
+        speak(streams, 10.0 * step, value=9.0)
+    stream = streams.streams[0]
+    assert stream.decider.active.sum() == len(stream.why) == 3
+    streams.feed([message("status/r1", b"offline")])
+    assert stream.decider.active.sum() == len(stream.why) == 1
+    (outcome,) = speak(streams, 80.0, PORTS[2:], value=9.0)
+    ended = [(closure.entity, closure.time_s - START_S) for closure in outcome.closures]
+    assert ended == [(("r1", "a"), 70.0), (("r1", "b"), 70.0)]
+    assert outcome.scores.row.tolist() == [2]
+
+
+def test_who_said_goodbye_is_not_scored_in_the_steps_that_were_still_open():
+    streams = parted(lateness_s=100.0)
+    for step in range(1, 9):
+        speak(streams, 10.0 * step)
+    streams.feed([message("status/r1", b"offline")])
+    outcomes = list(streams.streams[0].tick(START_S + 300.0))
+    scored = [outcome.scores.row.tolist() for outcome in outcomes if outcome.scores is not None]
+    assert scored == [[2]] * len(scored) != []
+    assert {tuple(outcome.steps.row.tolist()) for outcome in outcomes} >= {(0, 1, 2)}, "they are recorded"
+
+
+def test_a_topic_may_carry_values_and_goodbyes():
+    streams = parted(entity=("device",), topic="tests/{device}", offline_topic="tests/{device}")
+    payload = json.dumps({"level": 1, "time": START_S}).encode()
+    streams.feed([message("tests/r1", payload), message("tests/r1", b"offline")])
+    assert silent(streams) == [("r1",)]
+    assert not streams.messages_dropped
+
+
+def test_a_goodbye_that_leaves_out_a_label_of_the_topic_or_names_another_silences_nobody():
+    stream = StreamPipeline(definition(), judge())
+    run(stream, told("r", [1]))
+    stream.silence({})
+    stream.silence({"device": "r", "site": "x"})
+    assert stream.states()[0] is not State.SILENT
+    stream.silence({"device": "r"})
+    assert stream.states()[0] is State.SILENT

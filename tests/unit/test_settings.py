@@ -83,6 +83,8 @@ MESSAGES = {
     " every entity would be silent",
     "value-with-several-signals": "streams.0: stream 'interfaces':"
     " several signals need {signal} in the topic",
+    "offline-topic-of-nobody": "streams.0: offline_topic 'status/{site}': its labels name who falls silent,"
+    " some or all of: device",
     "two-problems": "mqtt.port: Input should be greater than or equal to 1\n"
     "mqtt.qos: Input should be 0, 1 or 2",
 }
@@ -266,6 +268,26 @@ def test_lateness_refresh_and_silence_follow_the_step(tmp_path):
 def test_zero_is_a_lateness_of_its_own(tmp_path):
     text = (BROKEN / "good.toml").read_text("utf-8").replace("entity =", "lateness_s = 0\nentity =")
     assert load(written(tmp_path, text)).streams[0].definition().lateness_s == 0
+
+
+# What is subscribed to
+
+
+@pytest.mark.parametrize(
+    ("topic", "offline", "filters"),
+    [
+        ("t/{device}/x", "", ("t/+/x",)),
+        ("t/{device}/x", "t/{device}/status", ("t/+/x", "t/+/status")),
+        ("t/{device}/#", "t/{device}/status", ("t/+/#",)),
+        ("t/{device}/{signal}", "t/{device}/status", ("t/+/+",)),
+        ("t/{device}/x", "t/{device}/x", ("t/+/x",)),
+        ("t/{device}/+", "t/{device}/#", ("t/+/+", "t/+/#")),
+    ],
+)
+def test_goodbyes_are_subscribed_to_where_the_values_do_not_cover_them(tmp_path, topic, offline, filters):
+    text = (BROKEN / "good.toml").read_text("utf-8").replace("telegraf/{device}/interfaces", topic)
+    file = written(tmp_path, text.replace("entity =", f'offline_topic = "{offline}"\nentity ='))
+    assert load(file).streams[0].subscriptions == filters
 
 
 # The reference

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from detector.stream.decode.collectd import collectd_decode
 from detector.stream.decode.json_records import json_decode
+from detector.stream.decode.labels import clean
 from detector.stream.decode.records import Decode
 from detector.stream.decode.telegraf_json import telegraf_decode
 from detector.stream.decode.topic import Template, template_of
@@ -30,24 +31,58 @@ FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
 """The payload formats, by the name that a stream's definition gives."""
 
 
+class Farewell(NamedTuple):
+    """Goodbyes: a last will, or what an agent publishes as it stops. Its topic names who falls silent."""
+
+    template: Template
+    payloads: frozenset[bytes]
+
+    def leaving(self, topic: str) -> dict[str, str] | None:
+        """Return the labels of those whose goodbyes are on a topic, None where nobody's are."""
+        labels = self.template.match(topic)
+        return labels and {name: clean(text) for name, text in labels.items()}
+
+    def says_so(self, payload: bytes) -> bool:
+        """Say whether a payload is a goodbye; upper case, white space and a NUL around it do not matter."""
+        return _plain(payload) in self.payloads
+
+
+def _plain(payload: bytes) -> bytes:
+    return payload.rstrip(b"\0").strip().lower()
+
+
 class Decoder(NamedTuple):
     """How the messages of one stream are read.
 
     `template` says which topics are the stream's, and gives the labels that they carry. `decode` takes
     a message, those labels and the batch to append to, and returns None or why the message is dropped.
+    `farewell` knows the topics on which entities say goodbye, where they do so apart from their values.
     """
 
     template: Template
     decode: Decode
+    farewell: Farewell | None = None
 
 
 def decoder(definition: Definition) -> Decoder:
     """Return the decoder of a stream; what depends on the definition alone is looked up here, once.
 
     Raises:
-        ValueError: The topic template, a pattern or what is allowed is malformed, the format is unknown, or
-            they do not fit.
+        ValueError: A topic template, a pattern or what is allowed is malformed, the format is unknown, they
+            do not fit, or the topic of goodbyes names nobody.
     """
     if definition.format not in FORMATS:
         raise ValueError(f"unknown format {definition.format!r}; known: {', '.join(sorted(FORMATS))}")
-    return Decoder(template_of(definition), FORMATS[definition.format](definition))
+    return Decoder(template_of(definition), FORMATS[definition.format](definition), _farewell(definition))
+
+
+def _farewell(definition: Definition) -> Farewell | None:
+    if not definition.offline_topic:
+        return None
+    template = Template(definition.offline_topic)
+    if not template.labels or not set(template.labels) <= set(definition.entity):
+        raise ValueError(
+            f"offline_topic {definition.offline_topic!r}: its labels name who falls silent,"
+            f" some or all of: {', '.join(definition.entity)}"
+        )
+    return Farewell(template, frozenset(_plain(text.encode()) for text in definition.offline_payloads))
