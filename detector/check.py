@@ -249,8 +249,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _samples(definition: Definition, batch: Batch, message: Message) -> Iterator[str]:
+    columns = definition.columns
     for record, column, value in zip(batch.record, batch.signal, batch.value, strict=True):
-        signal = definition.signals[column]
+        signal = columns[column]
         entity = _named(dict(zip(definition.entity, batch.entities[record], strict=True)))
         time_s = batch.times_s[record]
         at = datetime.fromtimestamp(time_s, UTC).isoformat()

@@ -221,7 +221,7 @@ def definition_of(bundle: Bundle) -> Definition:
     )
 
 
-UNTRAINED = {"field", "words", "scale", "offset", "unit"}
+UNTRAINED = {"field", "words", "scale", "offset", "unit", "rate_max_field", "rate_max_scale"}
 
 
 def _described(definition: Definition) -> dict[str, Any]:

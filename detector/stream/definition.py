@@ -21,10 +21,21 @@ class Signal:
     direction: str = "both"  # both | above | below: which deviation can be an anomaly
     field: str = ""  # where the payload has it, a dotted path; empty: under its name
     rate_max: float = inf  # a counter's increase a second beyond which it is a discontinuity
+    rate_max_field: str = ""  # where the payload says so of the entity, a dotted path
+    rate_max_scale: float = 1.0  # from what is published there to the counter's unit a second
     words: tuple[tuple[str, float], ...] = ()  # what text stands for, such as ("up", 1.0)
     scale: float = 1.0  # from what is published to `unit`; of counters the rate is scaled
     offset: float = 0.0  # added after that; none of counters
     unit: str = ""  # of the scaled value, of counters of the rate; for people
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A field of a payload that tells whether a device, and with it all counters of the entity, restarted."""
+
+    field: str  # where the payload has it, a dotted path
+    kind: str  # uptime | boot_time | boot_id
+    unit_s: float = 1.0  # of an uptime
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,7 @@ class Definition:
     topic: str = ""
     format: str = "json"
     layout: Layout = Layout()
+    witnesses: tuple[Witness, ...] = ()
     offline_topic: str = ""  # template of a last will: whom its labels name is silent
     offline_payloads: tuple[str, ...] = ("offline",)  # and these say so
     clock: str = "wall"  # wall | data
@@ -79,6 +91,22 @@ class Definition:
     def signal_names(self) -> tuple[str, ...]:
         """The columns, in order."""
         return tuple(signal.name for signal in self.signals)
+
+    @property
+    def columns(self) -> tuple[Signal, ...]:
+        """What decoders read: the signals, and after them what counters are judged by and is no signal.
+
+        The `kind` of those is that of the witness, or `rate_max`. A field that is a signal already has no
+        second column.
+        """
+        judged_by = [Signal(one.field, one.kind) for one in self.witnesses]
+        judged_by += [Signal(one.rate_max_field, "rate_max") for one in self.signals if one.rate_max_field]
+        fields = {signal.field or signal.name for signal in self.signals}
+        return (*self.signals, *{one.name: one for one in judged_by if one.name not in fields}.values())
+
+    def column_of(self, field: str) -> int:
+        """Return the index of the column that a field is read into."""
+        return [column.field or column.name for column in self.columns].index(field)
 
     @property
     def window_s(self) -> float:

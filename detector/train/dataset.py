@@ -46,11 +46,11 @@ class Dataset:
     sha256: str
 
     def chunks(self, definition: Definition) -> Iterator[tuple[float, Samples]]:
-        """Cut into samples of the definition's signals, `row` being an index of `entities`.
+        """Cut into samples of the definition's columns, `row` being an index of `entities`.
 
         Yields the time up to which all is told, and the samples since the last one.
         """
-        columns = [self.column.get(name) for name in definition.signal_names]
+        columns = [self.column.get(column.name) for column in definition.columns]
         stop = 0
         while stop < len(self.time_s):
             # Records of one time stay together, or the step of that time would close between them.

@@ -63,7 +63,8 @@ def progress_bar(console: Console) -> Progress:
 def tell_unseen(data: dataset.Dataset, definition: Definition) -> None:
     """Name the signals that the data never has: they are misspelt, or nobody reports them."""
     _, empty = without_missing(definition, data)
-    unused = [name for name in data.column if name not in definition.signal_names]
+    used = {column.name for column in definition.columns}
+    unused = [name for name in data.column if name not in used]
     for what, names in (("never seen in this data", empty), ("in this data, and no signal", unused)):
         if names:
             print(f"{what}: {', '.join(names)}", file=sys.stderr)  # noqa: T201

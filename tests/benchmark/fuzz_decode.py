@@ -17,7 +17,7 @@ from collections import Counter
 
 from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.times import TIME_MAX_S
-from detector.stream.definition import Definition, Layout, Signal
+from detector.stream.definition import Definition, Layout, Signal, Witness
 from detector.stream.nouns import Batch, Drop, Message
 
 ARRIVAL_S = 1_760_000_003.5
@@ -51,12 +51,17 @@ FLAT = Definition("flat", ("device",), (Signal("temp"), Signal("hum")), 10.0, 60
 NESTED = Definition(
     "nested",
     ("device", "port"),
-    (Signal("rx", field="counters.rx.bytes"), Signal("tx", field="counters.tx.bytes"), Signal("lanes.1")),
+    (
+        Signal("rx", field="counters.rx.bytes", rate_max_field="link.speed"),
+        Signal("tx", field="counters.tx.bytes"),
+        Signal("lanes.1"),
+    ),
     10.0,
     60,
     "t/#",
     "json",
     Layout("data.ports", "ts", "auto", (("device", "sys.name"), ("port", "id"))),
+    (Witness("up", "uptime"), Witness("boot.id", "boot_id"), Witness("boot.time", "boot_time")),
 )
 TELEGRAF = Definition(
     "telegraf",
@@ -110,7 +115,8 @@ CASES = (
         (
             (
                 b'{"sys.name":"sw1","ts":1760000000000000,"data":{"ports":['
-                b'{"id":1,"counters":{"rx":{"bytes":10},"tx.bytes":20},"lanes":[3.5,4.5]},'
+                b'{"id":1,"counters":{"rx":{"bytes":10},"tx.bytes":20},"lanes":[3.5,4.5],"link":{"speed":1000},'
+                b'"up":77,"boot":{"id":"8f1c","time":"2025-10-09T08:53:20Z"}},'
                 b'{"id":2,"counters":{"rx":{"bytes":30},"tx.bytes":null},"lanes":[]}]}}'
             ),
         ),

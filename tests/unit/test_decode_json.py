@@ -1,11 +1,13 @@
 """Format `json`: objects flat and nested, arrays, envelopes; and JSON that is none."""
 
+from dataclasses import replace
+
 import pytest
 
 from detector.stream.decode import decoder
 from detector.stream.decode.labels import LABEL_CHARS_MAX
 from detector.stream.decode.records import RECORDS_MAX
-from detector.stream.definition import Definition, Layout, Signal
+from detector.stream.definition import Definition, Layout, Signal, Witness
 from detector.stream.nouns import Batch, Drop, Message
 
 ARRIVAL_S = 1_760_000_003.5
@@ -165,6 +167,47 @@ def test_text_that_is_no_number_is_counted(written, reason):
 def test_a_word_is_one_of_its_own_signal_alone():
     two = stream(Signal("link", words=(("up", 1.0),)), "other")
     assert decode(two, b'{"device":"a","link":"up","other":"up"}')[1].dropped == {Drop.NOT_A_NUMBER: 1}
+
+
+WITNESSED = replace(
+    stream("octets", Signal("uptime", field="sys.uptime"), Signal("drops", rate_max_field="speed")),
+    witnesses=(Witness("sys.uptime", "uptime"), Witness("boot", "boot_id"), Witness("since", "boot_time")),
+)
+
+
+def test_what_counters_are_judged_by_is_read_into_columns_after_the_signals():
+    """The uptime is a signal already and has no second column."""
+    assert [one.name for one in WITNESSED.columns[3:]] == ["boot", "since", "speed"]
+    assert WITNESSED.column_of("sys.uptime") == 1
+    payload = b'{"device":"a","octets":5,"drops":1,"sys":{"uptime":7},"boot":3,"since":1.5,"speed":1000}'
+    batch = decode(WITNESSED, payload)[1]
+    assert (batch.signal, batch.value) == ([0, 1, 2, 3, 4, 5], [5, 7, 1, 3, 1.5, 1000])
+
+
+def test_a_message_that_only_tells_of_the_device_is_one_of_the_stream():
+    drop, batch = decode(WITNESSED, b'{"device":"a","boot":3}')
+    assert (drop, batch.entities, batch.signal, batch.value) == (None, [("a",)], [3], [3])
+
+
+def test_any_text_is_a_boot_id_and_another_one_is_another_number():
+    ids = ["8f1c", "8f1d", "7", " 7", "up", "\\ud800"]
+    values = [decode(WITNESSED, b'{"device":"a","boot":"%s"}' % one.encode())[1].value for one in ids]
+    assert len({value for (value,) in values}) == len(ids) - 1, "white space around it is not part of it"
+    assert decode(WITNESSED, b'{"device":"a","boot":"8f1c"}')[1].value == values[0]
+    assert decode(WITNESSED, b'{"device":"a","boot":""}')[1].dropped == {Drop.NOT_A_NUMBER: 1}
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        (b"1760000000", TIME_S), (b"1760000000000000000", 1.76e18), (b'"1760000000000000000"', TIME_S),
+        (b'"2025-10-09T08:53:20Z"', TIME_S), (b'"1760000000"', TIME_S), (b'"yesterday"', None),
+    ],
+)  # fmt: skip
+def test_a_boot_time_is_a_number_or_a_time_as_text(written, value):
+    batch = decode(WITNESSED, b'{"device":"a","since":%s}' % written)[1]
+    assert batch.value == ([] if value is None else [value])
+    assert batch.dropped == ({} if batch.value else {Drop.NOT_A_NUMBER: 1})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from detector.stream.decode import decoder
 from detector.stream.decode.numbers import NUMBER_CHARS_MAX
-from detector.stream.definition import Definition, Signal
+from detector.stream.definition import Definition, Signal, Witness
 from detector.stream.nouns import Batch, Drop, Message
 
 ARRIVAL_S = 1_760_000_000.5
@@ -72,6 +72,12 @@ def test_a_word_is_the_number_that_it_stands_for(payload, value):
     words = (("on", 1.0), ("off", 0.0), ("false", 7.0), ("hält", 2.0))
     state = replace(ONE, signals=(Signal("state", words=words),))
     assert decode(state, "shellies/plug-1/relay/0/power", payload)[1].value == [value]
+
+
+def test_the_topic_names_what_counters_are_judged_by_too():
+    booted = replace(TWO, witnesses=(Witness("boot", "boot_id"),))
+    drop, batch = decode(booted, "sensors/s1/boot", b"8f1c-77")
+    assert (drop, batch.signal) == (None, [2])
 
 
 @pytest.mark.parametrize("signal", ["pressure", "humidity", ""])

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Final
+from zlib import crc32
 
+from detector.stream.decode.times import parse_time
 from detector.stream.definition import Signal
 from detector.stream.nouns import Drop
 
@@ -21,9 +23,35 @@ Words = Mapping[str, float]
 _BOOLEANS: Final = {"true": 1.0, "false": 0.0}  # as JSON writes them
 
 
-def words_of(signal: Signal) -> Words:
-    """Return what text stands for in a signal: its own words, and those that JSON has for booleans."""
-    return {**_BOOLEANS, **dict(signal.words)}
+class _Names(dict[str, float]):
+    """Every text stands for a number: the same text for the same one, another text for another one."""
+
+    def __contains__(self, text: object) -> bool:
+        return text != ""
+
+    def __missing__(self, text: str) -> float:
+        return float(crc32(text.encode("utf-8", "surrogatepass")))
+
+
+class _Times(dict[str, float]):
+    """What is a time stands for its seconds since the epoch."""
+
+    def __contains__(self, text: object) -> bool:
+        return parse_time(text) is not None
+
+    def __missing__(self, text: str) -> float:
+        return parse_time(text) or 0.0
+
+
+_TEXTS: Final[Mapping[str, Words]] = {"boot_id": _Names(), "boot_time": _Times()}
+
+
+def words_of(column: Signal) -> Words:
+    """Return what text stands for in a column: its own words, and those that JSON has for booleans.
+
+    As a boot id every text is a word, as a boot time every one that is a time.
+    """
+    return _TEXTS[column.kind] if column.kind in _TEXTS else {**_BOOLEANS, **dict(column.words)}
 
 
 def number_of(value: Any, words: Words) -> float | Drop:

@@ -26,8 +26,8 @@ ReadValues = Callable[[Mapping[str, Any], Batch], tuple[list[int], list[float]]]
 
 
 def signal_fields(definition: Definition) -> tuple[str, ...]:
-    """Return where the payload has each signal: a name or a dotted path, in the order of the columns."""
-    return tuple(signal.field or signal.name for signal in definition.signals)
+    """Return where the payload has each column: a name or a dotted path."""
+    return tuple(column.field or column.name for column in definition.columns)
 
 
 def values_reader(definition: Definition) -> ReadValues:
@@ -41,7 +41,7 @@ def values_reader(definition: Definition) -> ReadValues:
         (index, field, parse_path(field) if "." in field else None)
         for index, field in enumerate(signal_fields(definition))
     )
-    words = tuple(words_of(signal) for signal in definition.signals)
+    words = tuple(words_of(column) for column in definition.columns)
 
     def read(fields: Mapping[str, Any], batch: Batch) -> tuple[list[int], list[float]]:
         signals: list[int] = []

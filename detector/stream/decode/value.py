@@ -25,7 +25,7 @@ def value_decode(definition: Definition) -> Decode:
     if not named and len(definition.signals) > 1:
         raise ValueError(f"stream {definition.name!r}: several signals need {{signal}} in the topic")
     signals = {field: index for index, field in enumerate(signal_fields(definition))}
-    words = tuple(words_of(signal) for signal in definition.signals)
+    words = tuple(words_of(column) for column in definition.columns)
     read_entity = entity_reader(definition)
 
     def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
