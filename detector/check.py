@@ -17,7 +17,7 @@ from detector.stream.decode.documents import parse_document
 from detector.stream.decode.labels import entity_reader
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.records import signal_fields
-from detector.stream.definition import Definition
+from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
 from detector.stream_settings import StreamSettings
 
@@ -256,11 +256,19 @@ def _samples(definition: Definition, batch: Batch, message: Message) -> Iterator
         time_s = batch.times_s[record]
         at = datetime.fromtimestamp(time_s, UTC).isoformat()
         doubt = _doubt(definition, time_s - message.arrival_s)
-        yield f"  {entity} {at} {signal.name} = {value:g} ({signal.kind}){doubt}"
+        yield f"  {entity} {at} {signal.name} = {value:g} ({_kind(signal)}){doubt}"
 
 
 def _named(labels: Mapping[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{label}"' for name, label in labels.items()) + "}"
+
+
+def _kind(signal: Signal) -> str:
+    """Return what is made of a value that is published."""
+    scale = f"x {signal.scale:g}" if signal.scale != 1 else ""
+    offset = f"{signal.offset:+g}" if signal.offset else ""
+    unit = f"in {signal.unit}" if signal.unit else ""
+    return ", ".join(filter(None, (signal.kind, scale, offset, unit)))
 
 
 def _doubt(definition: Definition, ahead_s: float) -> str:

@@ -87,14 +87,15 @@ def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, *
 
 
 def _leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:
-    """Return the signals that contribute most to an open episode, in raw units."""
+    """Return the signals that contribute most to an open episode, in their units."""
     scores = stream.why.get(row)
     if scores is None:
         return ""
     order = scores.contribution[0].argsort()[::-1][:count]
-    names = stream.definition.signal_names
+    signals = stream.definition.signals
     return ", ".join(
-        f"{names[index]} {scores.observed[0, index]:.4g} expected {scores.expected[0, index]:.4g}"
+        f"{signals[index].name} {scores.observed[0, index]:.4g}"
+        f" expected {scores.expected[0, index]:.4g} {signals[index].unit}".rstrip()
         for index in order
         if scores.contribution[0, index] >= 0.05  # noqa: PLR2004 -- less explains nothing
     )

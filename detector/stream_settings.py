@@ -37,6 +37,9 @@ class SignalSettings(Part):
     field: str = ""
     rate_max: float | None = Field(None, gt=0)
     words: dict[str, float] = Field({}, max_length=1000)
+    scale: float = Field(1.0, ge=-(10**9), le=10**9)
+    offset: float = Field(0.0, ge=-(10**9), le=10**9)
+    unit: str = Field("", max_length=32)
 
     @field_validator("words")
     @classmethod
@@ -46,10 +49,26 @@ class SignalSettings(Part):
                 raise ValueError(f"{word!r} never comes: white space around a text does not count")
         return value
 
+    @field_validator("scale")
+    @classmethod
+    def _scale_keeps_the_value(cls, value: float) -> float:
+        if value == 0:
+            raise ValueError("a scale of 0 would make all values one")
+        return value
+
+    @field_validator("unit")
+    @classmethod
+    def _unit_can_be_read(cls, value: str) -> str:
+        if not value.isprintable() or value != value.strip():
+            raise ValueError(f"{value!r} is no unit")
+        return value
+
     @model_validator(mode="after")
     def _counters_count(self) -> Self:
         if self.kind == "counter" and self.words:
             raise ValueError("a counter has no words: it counts")
+        if self.kind == "counter" and self.offset:
+            raise ValueError("a counter has no offset: its rate is what is judged")
         return self
 
     def signal(self, name: str) -> Signal:
@@ -63,6 +82,9 @@ class SignalSettings(Part):
             field=self.field or name,
             rate_max=float("inf") if self.rate_max is None else self.rate_max,
             words=tuple(sorted(self.words.items())),
+            scale=self.scale,
+            offset=self.offset,
+            unit=self.unit,
         )
 
 

@@ -87,6 +87,7 @@ def _signals(stream: StreamSnapshot, episode: OpenEpisode) -> Iterator[dict[str,
     for index in np.argsort(-episode.contribution, kind="stable").tolist():
         yield {
             "signal": stream.signals[index],
+            "unit": stream.units[index],
             "contribution": episode.contribution[index],
             "direction": episode.direction[index],
             "observed": episode.observed[index],
@@ -135,10 +136,13 @@ def _tr(row: _Row, now_s: float) -> str:
     return f"<tr{' class=open' if active else ''}>{''.join(cells)}"
 
 
-def _signal(signal: str, contribution: float, direction: float, observed: float, expected: float) -> str:
+def _signal(
+    signal: str, unit: str, contribution: float, direction: float, observed: float, expected: float
+) -> str:
     arrow = "↑" if direction > 0 else "↓"
-    seen = "not seen" if math.isnan(observed) else f"{arrow} {_number(observed)}"
-    wanted = "" if math.isnan(expected) else f"expected {_number(expected)}, "
+    of = f" {escape(unit)}".rstrip()
+    seen = "not seen" if math.isnan(observed) else f"{arrow} {_number(observed)}{of}"
+    wanted = "" if math.isnan(expected) else f"expected {_number(expected)}{of}, "
     return f"<div><b>{escape(signal)}</b> {seen} <small>{wanted}{contribution:.0%}</small></div>"
 
 

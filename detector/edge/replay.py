@@ -22,8 +22,8 @@ from detector.stream.decode.topic import Template
 ROWS: Final = 4096
 """How many rows are Python objects at a time."""
 RATES_WARNING: Final = (
-    "a recording holds rates where the messages had counters: define its signals as gauges in the stream "
-    "that reads them, or each fall is taken for a reset"
+    "a recording holds scaled values, and rates where the messages had counters: define its signals as "
+    "gauges without a scale in the stream that reads them, or each fall is taken for a reset"
 )
 """What to know before a recording is published."""
 

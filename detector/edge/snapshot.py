@@ -34,7 +34,7 @@ def _cut(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OpenEpisode:
-    """Why an entity is anomalous: its newest scored step, raw units. Arrays are `(signals,)`.
+    """Why an entity is anomalous: its newest scored step, in the signals' units. Arrays are `(signals,)`.
 
     `contribution` adds up to 1; `direction` is -1 or 1 (observed below or above expected);
     `observed` is NaN where the signal was not seen.
@@ -65,6 +65,7 @@ class StreamSnapshot:
     name: str
     labels: tuple[str, ...]
     signals: tuple[str, ...]
+    units: tuple[str, ...]
     bundle: BundleSnapshot | None
     entities: tuple[Entity, ...]
     state: tuple[State, ...]
@@ -133,6 +134,7 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         name=definition.name,
         labels=definition.entity,
         signals=definition.signal_names,
+        units=tuple(signal.unit for signal in definition.signals),
         bundle=bundle,
         entities=tuple(stream.roster.entities[index] or () for index in row),
         state=state,

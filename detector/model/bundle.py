@@ -15,20 +15,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector import __version__
 from detector.model.manifest import check
-from detector.stream.definition import Definition, Signal
+from detector.model.trained import described, differences
+from detector.stream.definition import Definition
 
 if TYPE_CHECKING:  # whether a bundle is whole is said without numpy
     from detector.stream.score import Calibration
@@ -36,8 +36,6 @@ if TYPE_CHECKING:  # whether a bundle is whole is said without numpy
 FORMAT = 1
 MANIFEST = "manifest.json"
 CHAMPION = "champion"
-FIXED = ("kind", "bits", "aggregate")
-"""What training fixes of a signal; its direction and highest rate may be turned without training again."""
 MANIFEST_BYTES_MAX = 16 << 20
 """A hundred thousand entities with long names are some 5 MB."""
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
@@ -115,7 +113,7 @@ def save(
             "format": FORMAT,
             "detector_version": __version__,
             "trained_s": round(time.time(), 3),
-            "stream": _described(definition),
+            "stream": described(definition),
             "entity": list(definition.entity),
             "entities": [list(entity) for entity in calibration.entities],
             "files": files,
@@ -173,72 +171,10 @@ def load_for(definition: Definition, directory: Path) -> Bundle:
         loaded = load(directory)
     except BundleError as error:
         raise BundleError(f"{key}: {error}") from None
-    if different := differences(loaded, definition):
+    if different := differences(loaded.manifest, definition):
         lines = "\n  ".join(different)
         raise BundleError(f"{key}: {directory} was trained on another stream\n  {lines}")
     return loaded
-
-
-def differences(bundle: Bundle, definition: Definition) -> list[str]:
-    """Return in words where a stream's definition is not what the bundle was trained on."""
-    trained, asked = bundle.manifest["stream"], _described(definition)
-    lines = [
-        f"{key}: bundle {trained.get(key)!r}, settings {asked[key]!r}"
-        for key in ("step_s", "window_steps")
-        if trained.get(key) != asked[key]
-    ]
-    if bundle.manifest["entity"] != list(definition.entity):
-        lines.append(f"entity: bundle {bundle.manifest['entity']}, settings {list(definition.entity)}")
-    old, new = ({one["name"]: one for one in side["signals"]} for side in (trained, asked))
-    lines += [f"signals.{name}: only in the bundle" for name in old if name not in new]
-    lines += [f"signals.{name}: only in the settings" for name in new if name not in old]
-    lines += [
-        f"signals.{name}.{key}: bundle {old[name].get(key)!r}, settings {value!r}"
-        for name in new
-        if name in old
-        for key, value in new[name].items()
-        if key in FIXED and old[name].get(key) != value
-    ]
-    if not lines and list(old) != list(new):
-        lines.append(f"signals: the order differs: bundle {list(old)}, settings {list(new)}")
-    return lines
-
-
-def definition_of(bundle: Bundle) -> Definition:
-    """Return the definition that a bundle was trained on, with defaults for the rest."""
-    stream = bundle.manifest["stream"]
-    step_s = float(stream["step_s"])
-    return Definition(
-        name=str(stream["name"]),
-        entity=tuple(bundle.manifest["entity"]),
-        signals=tuple(Signal(**signal, field=signal["name"]) for signal in stream["signals"]),
-        step_s=step_s,
-        window_steps=int(stream["window_steps"]),
-        lateness_s=step_s,
-        refresh_s=float(stream["refresh_s"]),
-        silence_s=max(6 * step_s, 60.0),
-        expire_s=86400.0,
-    )
-
-
-UNTRAINED = {"field", "words", "scale", "offset", "unit", "rate_max_field", "rate_max_scale"}
-
-
-def _described(definition: Definition) -> dict[str, Any]:
-    return {
-        "name": definition.name,
-        "step_s": definition.step_s,
-        "window_steps": definition.window_steps,
-        "refresh_s": definition.refresh_s,
-        "signals": [
-            {
-                name: value
-                for name, value in asdict(signal).items()
-                if name not in UNTRAINED and value != math.inf
-            }
-            for signal in definition.signals
-        ],
-    }
 
 
 def _version_path(directory: Path) -> Path:

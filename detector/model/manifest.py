@@ -23,6 +23,15 @@ class _Signal(_Part):
     aggregate: Literal["last", "mean", "max", "sum"]
     direction: Literal["both", "above", "below"] = "both"
     rate_max: float = Field(default=math.inf, gt=0, allow_inf_nan=True)
+    words: dict[str, float] = {}
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @model_validator(mode="after")
+    def _scales(self) -> Self:
+        if self.scale == 0 or (self.kind == "counter" and self.offset != 0):
+            raise ValueError("a scale of 0, or an offset of a counter")
+        return self
 
 
 class _Stream(_Part):

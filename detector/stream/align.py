@@ -11,7 +11,8 @@ same steps, to the last bit. By rule:
     hole         no sample of the whole stream for longer than a window: closed once, not step by step
 
 Several gauge samples in a step become the last, the mean, the greatest or their sum; for counters see
-`detector.stream.counters`.
+`detector.stream.counters`. A closed step is in the units of its signals: here and nowhere else a gauge
+becomes `value * scale + offset`, before several become one, and the rate of a counter `rate * scale`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Align:
         self._width = len(definition.signals)
         self._is_counter = np.array([signal.kind == "counter" for signal in definition.signals])
         self._aggregate = np.array([signal.aggregate for signal in definition.signals])
+        self._scale = np.array([signal.scale for signal in definition.signals])
+        self._offset = np.array([signal.offset for signal in definition.signals])
         self._waiting: list[Samples] = []
         self._next: int | None = None
         self.newest_s = np.empty(0)  # (rows,): the newest time of each entity
@@ -158,23 +161,23 @@ class Align:
         part = samples.take(counter)
         cell = part.row * self._width + part.signal
         heads = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]])[: len(cell)]
-        value[position[counter][heads], part.signal[heads]] = self._counters.rates(
-            cell, part.time_s, part.value
-        )
+        rates = self._counters.rates(cell, part.time_s, part.value)
+        value[position[counter][heads], part.signal[heads]] = rates * self._scale[part.signal[heads]]
         return Steps(step, rows, np.clip(value, -VALUE_MAX, VALUE_MAX).astype(np.float32), ~np.isnan(value))
 
     def _reduce_gauges(self, value: Doubles, position: Ints, samples: Samples, chosen: np.ndarray) -> None:
         if not len(samples.row):
             return
         place = position[chosen]
+        scaled = samples.value * self._scale[samples.signal] + self._offset[samples.signal]
         cell = samples.row * self._width + samples.signal
         heads = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]])
         signal, place = samples.signal[heads], place[heads]
         counts = np.diff(np.r_[heads, len(cell)])
         reduced = {
-            "last": samples.value[heads + counts - 1],
-            "max": np.maximum.reduceat(samples.value, heads),
-            "sum": np.add.reduceat(samples.value, heads),
+            "last": scaled[heads + counts - 1],
+            "max": np.maximum.reduceat(scaled, heads),
+            "sum": np.add.reduceat(scaled, heads),
         }
         reduced["mean"] = reduced["sum"] / counts
         for aggregate, values in reduced.items():

@@ -143,8 +143,8 @@ class Steps(NamedTuple):
 class Windows(NamedTuple):
     """The last `window_steps` steps of the entities that are ready.
 
-    `value` is in raw units (rates for counters); an unseen cell carries the last seen value on, and 0
-    before the first. `(windows, steps, signals)`.
+    `value` is in the units of the signals (of counters, of their rates); an unseen cell carries the last
+    seen value on, and 0 before the first. `(windows, steps, signals)`.
     """
 
     step: int
@@ -156,8 +156,8 @@ class Windows(NamedTuple):
 class Scores(NamedTuple):
     """Calibrated errors of the newest step; 1.0 is the edge of normal. `(windows,)` or `(windows, signals)`.
 
-    `contribution` of all signals of a window add up to 1. `observed` and `expected` are in raw units,
-    NaN where the signal was not seen.
+    `contribution` of all signals of a window add up to 1. `observed` and `expected` are in the units of
+    the signals, NaN where the signal was not seen.
     """
 
     step: int

@@ -19,8 +19,8 @@ FALLS_MAX = 0.01
 
 NOT_IN_THE_DATA = "# not in the data: change it to what your agents publish"
 NO_KINDS = """\
-# A recording holds rates and does not say which signals are counters in the messages. Say so here, and train
-# with --stream: the daemon refuses a bundle of gauges for counters."""
+# A recording holds rates and does not say which signals are counters in the messages, nor how they are
+# scaled. Say so here, and train with --stream: the daemon refuses a bundle of gauges for counters."""
 
 
 def infer(dataset: Dataset, name: str, recorded: Mapping[str, Any] | None = None) -> Definition:

@@ -17,8 +17,8 @@ from detector.train.dataset import Dataset
 class Timeline:
     """Every step of every entity. `value` and `seen` are `(entities, steps, signals)`, `step` `(steps,)`.
 
-    `value` is in raw units, unseen cells carry on what was seen last. `born` is the position of each
-    entity's first step.
+    `value` is in the units of the signals, unseen cells carry on what was seen last. `born` is the position
+    of each entity's first step.
     """
 
     definition: Definition
@@ -48,7 +48,7 @@ class Timeline:
 
 
 def timeline(dataset: Dataset, definition: Definition) -> Timeline:
-    """Align a dataset. Recordings hold rates already, so their counters are not differentiated again."""
+    """Align a dataset. Recordings hold scaled rates, so their counters are not differentiated again."""
     align = Align(as_recorded(definition) if dataset.rates else definition)
     align.resize(len(dataset.entities))
     closed: list[Steps] = []
@@ -71,6 +71,9 @@ def timeline(dataset: Dataset, definition: Definition) -> Timeline:
 
 
 def as_recorded(definition: Definition) -> Definition:
-    """Return the definition of a recording of a stream, whose counters are rates already."""
-    signals = tuple(replace(signal, kind="gauge", aggregate="last") for signal in definition.signals)
+    """Return the definition of a recording of a stream: counters are rates already, and all is scaled."""
+    signals = tuple(
+        replace(signal, kind="gauge", aggregate="last", scale=1.0, offset=0.0)
+        for signal in definition.signals
+    )
     return replace(definition, signals=signals)

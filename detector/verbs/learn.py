@@ -40,6 +40,7 @@ def score(verbs: Verbs) -> None:
 def _scored(asked: argparse.Namespace) -> int:
     from detector.evaluate import offline  # noqa: PLC0415
     from detector.model import bundle, runtime  # noqa: PLC0415
+    from detector.model.trained import definition_of  # noqa: PLC0415
     from detector.train import dataset  # noqa: PLC0415
 
     if asked.config or asked.stream:
@@ -47,7 +48,7 @@ def _scored(asked: argparse.Namespace) -> int:
         loaded = bundle.load_for(definition, asked.bundle)
     else:
         loaded = bundle.load(asked.bundle)
-        definition = bundle.definition_of(loaded)
+        definition = definition_of(loaded.manifest)
     data = dataset.read(asked.data, definition.entity)
     rows = offline.score(data, definition, runtime.load_judge(loaded), asked.out)
     print(f"{rows} scores in {asked.out}", file=sys.stderr)

@@ -5,6 +5,7 @@ samples --any order, batches, ticks--> StreamPipeline --+
         ------------------------------> Timeline -------+
 """
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -24,10 +25,10 @@ from tests.support.streams import START_S, Recorder, calibration, definition
 
 SIGNALS = (
     Signal("last"),
-    Signal("mean", aggregate="mean"),
-    Signal("max", aggregate="max"),
-    Signal("sum", aggregate="sum"),
-    Signal("octets", kind="counter"),
+    Signal("mean", aggregate="mean", scale=1.8, offset=32.0),
+    Signal("max", aggregate="max", scale=-0.1),
+    Signal("sum", aggregate="sum", offset=0.3),
+    Signal("octets", kind="counter", scale=8.0),
     Signal("errors", kind="counter", bits=32),
     Signal("limited", kind="counter", bits=32, rate_max=1e6),
 )
@@ -182,6 +183,27 @@ def test_live_offline_and_training_see_the_same_windows_to_the_last_bit(
     assert {name: bits[:kept] for name, bits in fed.items()} == {
         name: bits[:kept] for name, bits in trained.items()
     }
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), entities=st.integers(1, 3), records=st.integers(1, 40))
+def test_a_recording_of_the_steps_gives_the_same_windows_to_the_last_bit(seed, entities, records):
+    raw = _dataset(np.random.default_rng(seed), 10.0, entities, records)
+    stream_definition = definition(*SIGNALS, window_steps=2, lateness_s=10.0, imputed_share_max=0.9)
+    past = timeline(raw, stream_definition)
+    entity, at = np.nonzero(past.seen.any(axis=2))
+    order = np.argsort(at, kind="stable")
+    entity, at = entity[order], at[order]
+    cells = np.where(past.seen[entity, at], past.value[entity, at], np.nan)
+    recording = replace(
+        raw,
+        entity=entity,
+        time_s=past.step[at] * 10.0,
+        column={signal.name: cells[:, index].astype(float) for index, signal in enumerate(SIGNALS)},
+        train=np.ones(len(at), bool),
+        rates=True,
+    )
+    assert _timeline_windows(recording, stream_definition) == _timeline_windows(raw, stream_definition)
 
 
 def test_the_property_is_not_about_nothing():

@@ -15,6 +15,7 @@ def stream(name="interfaces", labels=("device", "interface"), entities=(), **cha
         "name": name,
         "labels": labels,
         "signals": ("ifHCInOctets", "ifOperStatus", "ifInErrors"),
+        "units": ("B/s", "", "1/s"),
         "bundle": None,
         "entities": entities,
         "state": (State.READY,) * count,

@@ -64,6 +64,32 @@ def test_a_sample_of_a_closed_step_is_late_and_counted():
     assert closed(align, 20) == {2: {(0, 0): 4.0}}
 
 
+@pytest.mark.parametrize(
+    ("aggregate", "value"), [("last", -11.5), ("mean", -7.5), ("max", -3.5), ("sum", -15.0)]
+)
+def test_a_gauge_is_scaled_before_several_samples_become_one(aggregate, value):
+    align = aligned(Signal("level", aggregate=aggregate, scale=-2.0, offset=0.5))
+    align.add(samples((0, 0, 4, 2.0), (0, 0, 8, 6.0)))
+    assert closed(align, 10) == {1: {(0, 0): value}}
+
+
+def test_the_rate_of_a_counter_is_scaled_and_its_limit_is_not():
+    octets = Signal("octets", kind="counter", bits=32, scale=8.0, rate_max=100.0)
+    align = aligned(octets, GAUGE, window_steps=100)
+    align.add(
+        samples((0, 0, 10, 2.0**32 - 900), (0, 0, 20, 2.0**32 - 500), (0, 0, 30, 400), (0, 0, 40, 1410))
+    )
+    rates = [step.get((0, 0)) for step in closed(align, 40).values()]
+    assert rates == [None, 320.0, 720.0, None]  # a first look, growth, a wrap, and faster than can be
+    assert align.resets_total == 1
+
+
+def test_a_scaled_value_is_clipped_too():
+    align = aligned(Signal("level", scale=1e9), Signal("sum", aggregate="sum", scale=-1e9))
+    align.add(samples((0, 0, 4, 1e29), (0, 1, 4, 1e300), (0, 1, 5, 1e300)))
+    assert closed(align, 10)[1] == pytest.approx({(0, 0): VALUE_MAX, (0, 1): -VALUE_MAX})
+
+
 def test_of_duplicates_the_greater_value_stays_whatever_came_first():
     for values in ((7.0, 3.0), (3.0, 7.0)):
         align = aligned()

@@ -11,6 +11,7 @@ import pytest
 
 from detector.model import bundle, networks, runtime
 from detector.model.bundle import BundleError
+from detector.model.trained import definition_of, differences
 from detector.stream.definition import Definition, Signal
 from detector.stream.score import Calibration
 
@@ -60,8 +61,8 @@ def calibration(**changes):
     return replace(whole, **changes)
 
 
-def save(directory, network=None, facts=FACTS, **changes):
-    return bundle.save(directory, network or Stub(), calibration(**changes), DEFINITION, facts)
+def save(directory, network=None, facts=FACTS, definition=DEFINITION, **changes):
+    return bundle.save(directory, network or Stub(), calibration(**changes), definition, facts)
 
 
 @pytest.fixture
@@ -117,7 +118,33 @@ def test_what_is_saved_comes_back(tmp_path, version):
 
 
 def test_the_definition_comes_back(version):
-    assert bundle.definition_of(bundle.load(version)) == DEFINITION
+    assert definition_of(bundle.load(version).manifest) == DEFINITION
+
+
+SCALED = replace(
+    DEFINITION,
+    signals=(
+        Signal("octets", "counter", field="octets", scale=8.0),
+        Signal("load", field="load", words=(("high", 1.0), ("low", 0.0)), scale=-0.5, offset=3.0),
+    ),
+)
+
+
+def test_words_and_scales_come_back_and_are_held_against_the_settings(tmp_path):
+    manifest = bundle.load(save(tmp_path / "bundle", definition=SCALED)).manifest
+    assert definition_of(manifest) == SCALED
+    assert differences(manifest, SCALED) == []
+    assert differences(manifest, DEFINITION) == [
+        "signals.octets.scale: bundle 8.0, settings 1.0",
+        "signals.load.words: bundle {'high': 1.0, 'low': 0.0}, settings {}",
+        "signals.load.scale: bundle -0.5, settings 1.0",
+        "signals.load.offset: bundle 3.0, settings 0.0",
+    ]
+
+
+def test_a_manifest_says_of_words_and_scales_only_what_is_there(version):
+    signals = bundle.load(version).manifest["stream"]["signals"]
+    assert not {"words", "scale", "offset", "unit"} & {key for signal in signals for key in signal}
 
 
 def test_facts_cannot_take_the_place_of_what_the_manifest_says(tmp_path):
@@ -280,6 +307,12 @@ def without(key):
             lambda m: m["stream"]["signals"][0].update(x=1),
             "stream.signals.0.x: Extra inputs are not permitted",
         ),
+        (lambda m: m["stream"]["signals"][0].update(scale=0), "stream.signals.0: Value error, a scale of 0"),
+        (lambda m: m["stream"]["signals"][0].update(offset=1), "or an offset of a counter"),
+        (
+            lambda m: m["stream"]["signals"][1].update(words={"up": "1"}),
+            "signals.1.words.up: Input should be",
+        ),
         (lambda m: m["stream"]["signals"].append(m["stream"]["signals"][0]), "a name stands twice"),
         (lambda m: m["entities"][0].pop(), "entities: one has not a value for each label"),
     ],
@@ -352,6 +385,9 @@ def signal(index, **changes):
         (signal(0, kind="gauge"), ["signals.octets.kind: bundle 'counter', settings 'gauge'"]),
         (signal(0, bits=32), ["signals.octets.bits: bundle 64, settings 32"]),
         (signal(1, aggregate="max"), ["signals.load.aggregate: bundle 'last', settings 'max'"]),
+        (signal(1, words=(("up", 1.0),)), ["signals.load.words: bundle {}, settings {'up': 1.0}"]),
+        (signal(0, scale=8.0), ["signals.octets.scale: bundle 1.0, settings 8.0"]),
+        (signal(1, offset=-32.0), ["signals.load.offset: bundle 0.0, settings -32.0"]),
         (signal(1, name="cpu"), ["signals.load: only in the bundle", "signals.cpu: only in the settings"]),
         (
             {"signals": DEFINITION.signals[::-1]},
@@ -362,7 +398,7 @@ def signal(index, **changes):
     ],
 )  # fmt: skip
 def test_a_difference_to_what_was_trained_is_told(version, changes, lines):
-    assert bundle.differences(bundle.load(version), replace(DEFINITION, **changes)) == lines
+    assert differences(bundle.load(version).manifest, replace(DEFINITION, **changes)) == lines
 
 
 @pytest.mark.parametrize(
@@ -370,11 +406,11 @@ def test_a_difference_to_what_was_trained_is_told(version, changes, lines):
     [
         {"open_steps": 3, "close_below": 0.5, "silence_s": 5.0, "lateness_s": 0.0, "entities_max": 1},
         {"topic": "other/{device}", "format": "telegraf-json", "clock": "data"},
-        signal(0, direction="above", field="ifHCInOctets", rate_max=1.0),
+        signal(0, direction="above", field="ifHCInOctets", rate_max=1.0, unit="B/s"),
     ],
 )
 def test_what_may_be_turned_without_training_is_no_difference(version, changes):
-    assert bundle.differences(bundle.load(version), replace(DEFINITION, **changes)) == []
+    assert differences(bundle.load(version).manifest, replace(DEFINITION, **changes)) == []
 
 
 def test_a_bundle_of_another_stream_is_refused_with_the_differences(tmp_path, version):

@@ -290,6 +290,14 @@ def test_a_json_message_is_shown_with_its_time(config):
     assert sample.startswith(start)
 
 
+def test_a_sample_is_shown_with_what_is_made_of_it(config):
+    scaled = 'temperature = { scale = 0.1, offset = -32, unit = "°C", words = { off = 0 } }'
+    Path(config).write_text(STREAMS.replace("temperature = {}", scaled), "utf-8")
+    for payload, value in (('{"temperature": "815"}', "815"), ('{"temperature": "off"}', "0")):
+        _, lines = message(config, "sensors/s1/state", payload)
+        assert lines[1].endswith(f" temperature = {value} (gauge, x 0.1, -32, in °C)")
+
+
 def test_a_time_ahead_of_the_clock_is_told(config):
     code, lines = message(config, "sensors/s1/state", '{"at": "2100-01-01T00:00:00Z", "temperature": 1}')
     assert code == OK

@@ -188,11 +188,11 @@ def test_it_listens_on_ipv6():
         socket.create_connection(("::1", server.port), timeout=30).close()
 
 
-def test_the_page_names_the_signals_of_an_open_episode_in_raw_units(ask):
+def test_the_page_names_the_signals_of_an_open_episode_in_their_units(ask):
     _, headers, body = ask("/")
     text = body.decode()
     assert headers["Content-Type"] == "text/html; charset=utf-8"
-    assert "<b>ifHCInOctets</b> ↓ 1,024 <small>expected 12,350,000, 75%</small>" in text
+    assert "<b>ifHCInOctets</b> ↓ 1,024 B/s <small>expected 12,350,000 B/s, 75%</small>" in text
     assert "<b>ifOperStatus</b> not seen <small>expected 1, 25%</small>" in text
     assert "2023-11-14 22:11:50 UTC" in text
     for path in ("/metrics", "/-/healthy", "/-/ready"):

@@ -1,12 +1,15 @@
-"""What the log says where nothing is heard."""
+"""What the log says of the network, and where nothing is heard."""
 
 import logging
 
 import pytest
 
 from detector.edge.snapshot import MqttSnapshot
-from detector.journal import Hearing
+from detector.journal import Hearing, tell
+from detector.stream.definition import Signal
+from detector.stream.pipeline import StreamPipeline
 from tests.support.snapshots import snapshot, stream
+from tests.support.streams import definition, feed, judge
 
 
 @pytest.fixture
@@ -52,3 +55,14 @@ def test_the_warning_says_what_came_and_why_none_of_it_was_taken(caplog):
     mqtt = MqttSnapshot(received={"a/+": 7, "b": 1})
     Hearing(0.0).watch(snapshot(streams=(silent,), mqtt=mqtt, messages_dropped={"no_signal": 5}), 60.0)
     assert caplog.records[0].facts == {"messages": 8, "dropped": "no_signal 5, late 3"}
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("°C", "level 50 expected 0 °C"), ("", "level 50 expected 0")])
+def test_an_anomaly_is_told_in_the_unit_of_its_signal(caplog, unit, shown):
+    level = Signal("level", scale=10.0, unit=unit)
+    hot = StreamPipeline(definition(level), judge(entities=[("r",)]))
+    values = [0.0, 0.0, 0.0, 0.0, 5.0, 5.0]
+    for step, value in enumerate(values, 1):
+        for outcome in feed(hot, ("r", 10.0 * step, {0: value})):
+            tell(hot, outcome)
+    assert [record.facts["why"] for record in caplog.records] == [shown]

@@ -76,6 +76,9 @@ MESSAGES = {
     "word-of-a-counter": "streams.0.signals.octets: a counter has no words: it counts",
     "word-without-number": "streams.0.signals.state.words.up: Input should be a valid number,"
     " unable to parse string as a number",
+    "scale-of-zero": "streams.0.signals.octets.scale: a scale of 0 would make all values one",
+    "offset-of-a-counter": "streams.0.signals.octets: a counter has no offset: its rate is what is judged",
+    "unit-unreadable": "streams.0.signals.octets.unit: 'bit\\n/s' is no unit",
     "step-too-short": "streams.0.step_s: Input should be greater than or equal to 0.1",
     "open-steps": "streams.0: open_steps is more than open_window_steps",
     "silence-after-expiry": "streams.0: silence_s is not less than expire_s",
