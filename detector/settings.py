@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,7 +23,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from detector import secret_files
 from detector.stream_settings import Part, Seconds, StreamSettings
+from detector.transport_settings import LEFT_OUT, TransportSettings
 
 PREFIX = "DETECTOR_"
 PORT_MAX = 65_535
@@ -33,7 +35,7 @@ class SettingsError(Exception):
     """The settings cannot be used; the message names the key. The program exits with 78."""
 
 
-class MqttSettings(Part):
+class MqttSettings(TransportSettings):
     """The broker and how to talk to it."""
 
     host: str = Field("localhost", min_length=1)
@@ -61,9 +63,7 @@ class MqttSettings(Part):
         return int(value) if isinstance(value, str) and value.isdecimal() else value
 
     @model_validator(mode="after")
-    def _secret_once(self) -> Self:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("give password or password_file, not both")
+    def _password_of_somebody(self) -> Self:
         if (self.password or self.password_file) and not self.username:
             raise ValueError("a password needs a username")
         return self
@@ -102,6 +102,11 @@ def _address(text: str) -> tuple[str, int]:
     return match[1] or match[3], int(match[2] or match[4])
 
 
+SECRETS = frozenset(key for key in MqttSettings.model_fields if f"{key}_file" in MqttSettings.model_fields)
+"""Settings of `[mqtt]` that nobody else may see; `client_id` and `username` are none."""
+SECRET_FILES = (*sorted(f"{key}_file" for key in SECRETS), "tls_key_file")
+
+
 class HttpSettings(Part):
     """Where `/metrics` and the health pages answer."""
 
@@ -136,6 +141,12 @@ class Settings(BaseSettings):
     log: LogSettings = Field(default_factory=LogSettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
     streams: list[StreamSettings] = []
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is good enough to start with, and should be mended: secrets that others can read."""
+        return self._warnings
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # the sources not asked for here
@@ -180,6 +191,7 @@ def load(path: Path | None, flags: Mapping[str, str] | None = None) -> Settings:
         SettingsError: A key is unknown, a value is wrong or a file is missing.
     """
     tree = {} if path is None else _read(path)
+    holding = [path] if path is not None and _holds_secret(tree) else []
     _check_environment()
     for over in (EnvSettingsSource(Settings)(), _nested(flags or {})):
         for section, keys in over.items():
@@ -187,10 +199,15 @@ def load(path: Path | None, flags: Mapping[str, str] | None = None) -> Settings:
             if not isinstance(given, dict):
                 raise SettingsError(f"{section}: not a table")
             tree[section] = given | keys
+    if isinstance(mqtt := tree.get("mqtt", {}), dict):
+        tree["mqtt"] = secret_files.credentials(MqttSettings.model_fields, mqtt) | mqtt
     try:
-        return Settings(**tree)
+        settings = Settings(**tree)
     except ValidationError as error:
         raise SettingsError("\n".join(_problems(error))) from None
+    holding += [file for key in SECRET_FILES if (file := getattr(settings.mqtt, key)) is not None]
+    settings._warnings = tuple(secret_files.exposed(holding))  # noqa: SLF001 -- frozen for all others
+    return settings
 
 
 def password(mqtt: MqttSettings) -> str | None:
@@ -199,17 +216,23 @@ def password(mqtt: MqttSettings) -> str | None:
     Raises:
         SettingsError: The file cannot be read, or holds nothing.
     """
-    if mqtt.password_file is None:
-        return None if mqtt.password is None else mqtt.password.get_secret_value()
+    return secret(mqtt, "password")
+
+
+def secret(mqtt: MqttSettings, key: str) -> str | None:
+    """Return a secret, from its file where one is named.
+
+    Raises:
+        SettingsError: The file cannot be read, or holds nothing.
+    """
+    file: Path | None = getattr(mqtt, f"{key}_file")
+    given: SecretStr | None = getattr(mqtt, key)
+    if file is None:
+        return None if given is None else given.get_secret_value()
     try:
-        secret = mqtt.password_file.read_text("utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise SettingsError(f"mqtt.password_file: {mqtt.password_file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"mqtt.password_file: {mqtt.password_file}: not UTF-8") from None
-    if not secret:
-        raise SettingsError(f"mqtt.password_file: {mqtt.password_file}: empty")
-    return secret
+        return secret_files.read(file)
+    except ValueError as error:
+        raise SettingsError(f"mqtt.{key}_file: {file}: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -223,11 +246,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: {error}") from None
 
 
+def _holds_secret(tree: Mapping[str, Any]) -> bool:
+    mqtt = tree.get("mqtt")
+    return isinstance(mqtt, dict) and not SECRETS.isdisjoint(mqtt)
+
+
 def _check_environment() -> None:
     known = {PREFIX + key.replace(".", "__").upper() for key in _keys()}
     for name in os.environ:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise SettingsError(f"{name}: unknown variable")
+            key = name.upper().removeprefix(PREFIX).replace("__", ".").lower()
+            raise SettingsError(f"{name}: {LEFT_OUT.get(key, 'unknown variable')}")
 
 
 def _nested(flags: Mapping[str, str]) -> dict[str, Any]:
@@ -235,8 +264,13 @@ def _nested(flags: Mapping[str, str]) -> dict[str, Any]:
     known = _keys()
     for dotted, value in flags.items():
         if dotted not in known:
-            raise SettingsError(f"{dotted}: unknown key")
+            raise SettingsError(f"{dotted}: {LEFT_OUT.get(dotted, 'unknown key')}")
         section, key = dotted.split(".")
+        if section == "mqtt" and key in SECRETS:
+            raise SettingsError(
+                f"{dotted}: not as a flag, which every user of this machine can see; "
+                f"give {dotted}_file, or the variable {PREFIX}{section.upper()}__{key.upper()}"
+            )
         tree.setdefault(section, {})[key] = value
     return tree
 
@@ -257,7 +291,7 @@ def _problems(error: ValidationError) -> list[str]:
     for problem in error.errors(include_url=False, include_input=False):
         key = ".".join(str(part) for part in problem["loc"])
         what = (
-            "unknown key"
+            LEFT_OUT.get(key, "unknown key")
             if problem["type"] == "extra_forbidden"
             else problem["msg"].removeprefix("Value error, ")
         )

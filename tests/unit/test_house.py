@@ -35,6 +35,7 @@ HELPERS = {
 PURE_PARSERS = {"orjson", "google", "cbor2", "re2"}
 
 EDGE_HELPERS = {
+    "detector.edge.failures": {"detector.edge.websocket"},
     "detector.edge.http": {"detector.edge.pages"},
     "detector.edge.mqtt": {
         "detector.edge.conversation",
@@ -61,7 +62,8 @@ SNAPSHOT = "detector.edge.snapshot"
 
 INNERMOST = {"stream"}
 MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "evaluate", "simulate"}
-OUTERMOST = {"cli", "verbs", "arguments", "daemon", "journal", "check", "demo"}
+MIDDLE |= {"transport_settings", "secret_files"}
+OUTERMOST = {"cli", "verbs", "arguments", "daemon", "journal", "check", "caution", "demo"}
 
 HEAVY = {"tensorflow", "keras"}
 HEAVY_ALLOWED = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
-from detector import settings, stream_settings
+from detector import settings, stream_settings, transport_settings
 from detector.settings import SettingsError, load
 from detector.simulate.output import stream_settings as simulated
 
@@ -48,6 +48,18 @@ MESSAGES = {
     "persistent-without-name": "mqtt: persistent needs a client_id and a qos of 1 or 2",
     "overload-unknown": "streams.0.overload: Input should be 'drop_oldest', 'drop_newest' or 'block'",
     "secret-of-wrong-type": "mqtt.password: Input should be a valid string",
+    "tls-file-without-tls": "mqtt: tls_ca_file needs tls = true",
+    "tls-key-without-certificate": "mqtt: tls_key_file needs tls_certificate_file",
+    "tls-version-too-old": "mqtt.tls_version_min: Input should be '1.2' or '1.3'",
+    "tls-alpn": "mqtt.tls_alpn: '' is not the name of a protocol",
+    "tls-server-name": r"mqtt.tls_server_name: String should match pattern '^[^\s/]*$'",
+    "tls-unchecked": "mqtt.tls_insecure: there is no such switch, the broker's certificate is always checked;"
+    " say in tls_ca_file who signed it, and in tls_server_name which name it has",
+    "two-key-passwords": "mqtt: give tls_key_password or tls_key_password_file, not both",
+    "enhanced-auth": "mqtt.auth_method: enhanced authentication of MQTT 5 is not supported;"
+    " use username and password_file, or a client certificate",
+    "websocket-without-transport": 'mqtt: websocket_path needs transport = "websockets"',
+    "websocket-path": "mqtt.websocket_path: String should match pattern '^/[!-~]*$'",
     "stream-without-topic": "streams.0.topic: Field required",
     "stream-without-signals": "streams.0.signals: Field required",
     "stream-without-entity": "streams.0.entity: List should have at least 1 item after validation, not 0",
@@ -158,6 +170,14 @@ def test_an_unknown_variable_is_refused(monkeypatch, name):
     assert refusal() == f"{name}: unknown variable"
 
 
+@pytest.mark.parametrize(("key", "what"), transport_settings.LEFT_OUT.items())
+def test_what_is_left_out_says_why_wherever_it_is_asked_for(monkeypatch, key, what):
+    assert refusal(flags={key: "x"}) == f"{key}: {what}"
+    name = "DETECTOR_" + key.replace(".", "__").upper()
+    monkeypatch.setenv(name, "x")
+    assert refusal() == f"{name}: {what}"
+
+
 def test_a_bad_variable_is_refused_by_its_key(monkeypatch):
     monkeypatch.setenv("DETECTOR_MQTT__PORT", "")
     assert refusal() == "mqtt.port: Input should be a valid integer, unable to parse string as an integer"
@@ -188,18 +208,38 @@ def test_a_dotenv_file_is_not_read(tmp_path, monkeypatch):
 
 
 def samples_of_settings():
-    texts = {"qos": "2", "protocol": "5", "format": "json", "level": "debug", "password": SECRET}
+    texts = {"qos": "2", "protocol": "5", "format": "json", "level": "debug", "tls": "true"}
+    texts |= {"tls_version_min": "1.3", "transport": "websockets", "websocket_path": "/x"}
     texts |= {"failover": "backup:1883,[::1]:1884", "persistent": "false"}
     for table, key in KEYS:
-        if not table.startswith("streams"):
+        if not table.startswith("streams") and key not in settings.SECRETS:
             default = TABLES[table].model_fields[key].default
             yield table, key, texts.get(key, str(default) if default else "x")
 
 
+NEEDS = {
+    "password": {"username": "u"},
+    "tls_": {"tls": "true"},
+    "tls_key_": {"tls_certificate_file": "c"},
+    "websocket_": {"transport": "websockets"},
+}
+"""What has to be set beside settings that begin so."""
+
+
+def needed_by(key):
+    """Return the settings of `[mqtt]` without which another one is refused."""
+    return {
+        name: text
+        for start, others in NEEDS.items()
+        for name, text in others.items()
+        if key.startswith(start) and name != key
+    }
+
+
 @pytest.mark.parametrize(("table", "key", "text"), list(samples_of_settings()))
 def test_every_setting_of_the_program_is_a_flag_and_a_variable(monkeypatch, table, key, text):
-    if key.startswith("password"):
-        monkeypatch.setenv("DETECTOR_MQTT__USERNAME", "u")
+    for name, needed in needed_by(key).items():
+        monkeypatch.setenv(f"DETECTOR_MQTT__{name}".upper(), needed)
     by_flag = load(None, {f"{table}.{key}": text})
     monkeypatch.setenv(f"DETECTOR_{table}__{key}".upper(), text)
     by_variable = load(None)
@@ -240,6 +280,72 @@ def test_a_password_comes_from_its_file_without_the_line_break(tmp_path):
     (tmp_path / "secret").write_text(f" {SECRET}\r\n\n")
     flags = {"mqtt.username": "u", "mqtt.password_file": str(tmp_path / "secret")}
     assert settings.password(load(None, flags).mqtt) == f" {SECRET}"
+
+
+@pytest.mark.parametrize("key", sorted(settings.SECRETS))
+def test_every_secret_comes_from_the_file_a_variable_a_file_of_its_own_or_a_credential(
+    tmp_path, monkeypatch, key
+):
+    for name, needed in needed_by(key).items():
+        monkeypatch.setenv(f"DETECTOR_MQTT__{name}".upper(), needed)
+    credential = tmp_path / f"mqtt-{key}".replace("_", "-")
+    credential.write_text(SECRET)
+    by_toml = load(written(tmp_path, f'[mqtt]\n{key} = "{SECRET}"'))
+    by_file = load(None, {f"mqtt.{key}_file": str(credential)})
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    by_credential = load(None)
+    monkeypatch.setenv(f"DETECTOR_MQTT__{key}".upper(), SECRET)
+    by_variable = load(None)
+    assert by_credential.mqtt == by_file.mqtt
+    assert by_variable.mqtt == by_toml.mqtt, "what is given goes before a credential"
+    assert settings.secret(by_file.mqtt, key) == settings.secret(by_toml.mqtt, key) == SECRET
+
+
+@pytest.mark.parametrize("key", sorted(settings.SECRETS))
+def test_a_secret_is_refused_as_a_flag_and_not_repeated(key):
+    said = refusal(flags={f"mqtt.{key}": SECRET})
+    assert said == (
+        f"mqtt.{key}: not as a flag, which every user of this machine can see;"
+        f" give mqtt.{key}_file, or the variable DETECTOR_MQTT__{key.upper()}"
+    )
+
+
+def test_credentials_of_certificates_are_found_too(tmp_path, monkeypatch):
+    for name in ("mqtt-tls-ca", "mqtt-tls-certificate", "mqtt-tls-key", "mqtt-unknown", "other"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    mqtt = load(None, {"mqtt.tls": "true", "mqtt.tls_ca_file": "mine"}).mqtt
+    assert mqtt.tls_ca_file == Path("mine")
+    assert mqtt.tls_certificate_file == tmp_path / "mqtt-tls-certificate"
+    assert mqtt.tls_key_file == tmp_path / "mqtt-tls-key"
+    assert mqtt.password_file is None
+
+
+def test_a_credential_that_cannot_be_used_is_refused_like_a_setting(tmp_path, monkeypatch):
+    (tmp_path / "mqtt-password").write_text(SECRET)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert refusal() == "mqtt: a password needs a username"
+
+
+def test_a_secret_that_every_user_can_read_is_told(tmp_path):
+    key, password = tmp_path / "key", tmp_path / "password"
+    for file, mode in ((key, 0o644), (password, 0o600)):
+        file.touch()
+        file.chmod(mode)
+    flags = {"mqtt.tls": "true", "mqtt.tls_certificate_file": "c", "mqtt.username": "u"}
+    flags |= {"mqtt.tls_key_file": str(key), "mqtt.password_file": str(password)}
+    told = "{0}: holds a secret and every user can read it; chmod o-rwx {0}"
+    assert load(None, flags).warnings == (told.format(key),)
+    key.chmod(0o640)
+    assert load(None, flags).warnings == ()
+    file = written(tmp_path, f'[mqtt]\nusername = "u"\npassword = "{SECRET}"\n')
+    file.chmod(0o644)
+    assert load(file).warnings == (told.format(file),)
+    file.chmod(0o600)
+    assert load(file).warnings == ()
+    plain = written(tmp_path, '[mqtt]\nusername = "u"\n')
+    plain.chmod(0o644)
+    assert load(plain).warnings == ()
 
 
 def test_without_a_password_there_is_none():
@@ -356,10 +462,11 @@ def test_what_the_reference_writes_out_stands_in_the_file():
 
 @pytest.mark.parametrize("which", range(len(UNSET_LINE.findall(REFERENCE.read_text("utf-8")))))
 def test_each_unset_line_of_the_reference_can_be_set(tmp_path, which):
-    text = REFERENCE.read_text("utf-8").replace('username = ""', 'username = "u"')
+    text = REFERENCE.read_text("utf-8")
     line = list(UNSET_LINE.finditer(text))[which]
     changed = text[: line.start()] + line[0].removeprefix("#") + text[line.end() :]
-    assert load(written(tmp_path, changed)) != load(written(tmp_path, text))
+    flags = {f"mqtt.{name}": needed for name, needed in needed_by(line[1]).items()}
+    assert load(written(tmp_path, changed), flags) != load(written(tmp_path, text), flags)
 
 
 def test_the_streams_of_the_reference_are_those_of_the_simulation(tmp_path):
