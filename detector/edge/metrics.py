@@ -11,6 +11,7 @@ import math
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
@@ -18,8 +19,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from detector import __version__
-from detector.edge.snapshot import MqttSnapshot, Snapshot, StreamSnapshot
-from detector.stream.nouns import MESSAGE_REASONS, SAMPLE_REASONS, Drop, Entity, State
+from detector.edge.snapshot import ConnectFailure, MqttSnapshot, Snapshot, StreamSnapshot
+from detector.stream.nouns import MESSAGE_REASONS, SAMPLE_REASONS, Entity, State
 
 CONTRIBUTION_MIN = 0.01  # a share below one percent explains nothing and would only cost series
 
@@ -104,6 +105,11 @@ def _ingest(mqtt: MqttSnapshot, dropped: Mapping[str, int]) -> Iterator[Metric]:
         [({}, mqtt.thread_alive)],
     )
     yield _counter("mqtt_reconnects", "Connections after the first", [({}, mqtt.reconnects_total)])
+    yield _counter(
+        "mqtt_connect_failures",
+        "Attempts to connect that failed",
+        _by_reason({}, ConnectFailure, mqtt.connect_failures),
+    )
     yield _counter(
         "mqtt_callback_errors",
         "Bugs caught in the thread that reads the broker; see the log",
@@ -216,8 +222,8 @@ def _known(rows: Rows) -> list[tuple[Labels, float]]:
     return [(labels, value) for labels, value in rows if not math.isnan(value)]
 
 
-def _by_reason(labels: Labels, reasons: tuple[Drop, ...], counts: Mapping[str, int]) -> Rows:
-    """Every reason from the start, so that a first drop is an increase and not a new series."""
+def _by_reason(labels: Labels, reasons: Iterable[StrEnum], counts: Mapping[str, int]) -> Rows:
+    """Every reason from the start, so that a first one is an increase and not a new series."""
     every = dict.fromkeys((reason.value for reason in reasons), 0) | dict(counts)
     return [({**labels, "reason": str(reason)}, count) for reason, count in every.items()]
 

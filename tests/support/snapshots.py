@@ -81,6 +81,7 @@ def snapshot(**changes):
         thread_alive=True,
         subscribed=True,
         reconnects_total=2,
+        connect_failures={"refused": 3, "certificate_expired": 1},
         callback_errors_total=1,
         received={"telegraf/+/interface": 1500, "bmp/#": 20},
         inbox_messages=4,
