@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from detector.caution import cautions, refuse_expired
 from detector.model import bundle
-from detector.settings import Settings, password
+from detector.settings import Settings
 from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.documents import parse_document
 from detector.stream.decode.labels import entity_reader
@@ -38,12 +39,14 @@ def everything(settings: Settings) -> list[str]:
     """Return a line a stream, and that all is well.
 
     Raises:
-        SettingsError: The password cannot be read.
+        SettingsError: A secret cannot be read, or a certificate cannot be used now.
         BundleError: A bundle is missing, altered, or was trained on something else.
     """
-    password(settings.mqtt)
-    lines = [_stream(stream) for stream in settings.streams]
-    return [*lines, "settings ok" if lines else "settings ok; no stream is defined"]
+    now_s = time.time()
+    lines = [f"caution: {line}" for line in cautions(settings, now_s)]
+    refuse_expired(settings, now_s)
+    lines += [_stream(stream) for stream in settings.streams]
+    return [*lines, "settings ok" if settings.streams else "settings ok; no stream is defined"]
 
 
 def message(settings: Settings, topic: str, payload: bytes) -> tuple[list[str], bool]:

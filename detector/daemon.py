@@ -24,6 +24,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from detector import __version__, check
+from detector.caution import cautions
 from detector.edge import systemd
 from detector.edge.http import HttpServer
 from detector.edge.metrics import Durations, register
@@ -74,6 +75,8 @@ class Daemon:
         if not settings.streams:
             raise SettingsError("streams: none is defined")
         self._settings = settings
+        for line in cautions(settings, time.time()):
+            say(LOG, "caution", logging.WARNING, what=line)
         self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
         self._subscriber = Subscriber(
             settings.mqtt, password(settings.mqtt), _subscriptions(settings.streams)
