@@ -17,10 +17,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 
-import numpy as np
 from prometheus_client import CollectorRegistry
 
 from detector import __version__, check
@@ -30,7 +28,6 @@ from detector.edge.http import HttpServer
 from detector.edge.metrics import Durations, register
 from detector.edge.mqtt import Subscriber
 from detector.edge.reception import Subscription
-from detector.edge.recording import Recorder
 from detector.edge.snapshot import (
     BundleSnapshot,
     Example,
@@ -44,6 +41,7 @@ from detector.journal import Hearing, tell
 from detector.logs import say
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
+from detector.recorders import Recorders
 from detector.settings import Settings, SettingsError, password
 from detector.stream.nouns import Bools, Drop, Floats, Message, Outcome, Reconstruct
 from detector.stream.pipeline import Judge, StreamPipeline
@@ -81,7 +79,7 @@ class Daemon:
         self._subscriber = Subscriber(
             settings.mqtt, password(settings.mqtt), _subscriptions(settings.streams)
         )
-        self._recorders = _open_recorders(settings) if recording else {}
+        self._recorders = Recorders(settings) if recording else None
         self._registry = CollectorRegistry()
         self._snapshot = Snapshot(time.time(), ("the networks are loading",))
         self._durations: Durations = register(self._registry, lambda: self._snapshot)
@@ -165,9 +163,8 @@ class Daemon:
         """Take in what had arrived, and close what is due, before the end."""
         while self._turn(0.0):
             pass
-        for name, recorder in self._recorders.items():
-            recorder.close()
-            _tell_recorded(recorder, name, self._settings.record.directory.absolute() / name)
+        if self._recorders:
+            self._recorders.close()
 
     def _turn(self, wait_s: float) -> int:
         messages = self._subscriber.take(MESSAGES_MAX, wait_s)
@@ -182,6 +179,8 @@ class Daemon:
             self._take_snapshot()
         elif now_s - self._snapshot.time_s > SNAPSHOT_S:
             self._take_snapshot()
+        if self._recorders:
+            self._recorders.flush()
         return len(messages)
 
     # What comes out
@@ -190,8 +189,8 @@ class Daemon:
         definition = stream.definition
         if definition.clock == "wall" and outcome.scores is not None:
             self._durations.score_latency.observe(time.time() - outcome.time_s)
-        if recorder := self._recorders.get(definition.name):
-            _record(recorder, stream, outcome)
+        if self._recorders:
+            self._recorders.add(stream, outcome)
         tell(stream, outcome)
 
     def _take_snapshot(self) -> None:
@@ -206,6 +205,7 @@ class Daemon:
             messages_dropped={reason.value: count for reason, count in dropped.items()},
             examples={reason.value: one for reason, one in examples.items()},
             streams=streams,
+            recordings=self._recorders.snapshot() if self._recorders else None,
         )
         self._tell_status()
         self._hearing.watch(self._snapshot, time.monotonic())
@@ -248,37 +248,8 @@ def _subscriptions(streams: Sequence[StreamSettings]) -> list[Subscription]:
     return list(by_filter.values())
 
 
-def _open_recorders(settings: Settings) -> dict[str, Recorder]:
-    record = settings.record
-    recorders = {}
-    for stream in settings.streams:
-        recorder = Recorder(record.directory, stream.definition(), record.rows_max, record.flush_s)
-        try:
-            recorder.probe()
-        except OSError as error:
-            raise SettingsError(f"record.directory: {error}") from None
-        recorders[stream.name] = recorder
-    return recorders
-
-
 def _open_bundle(stream: StreamSettings) -> Bundle | None:
     return None if stream.bundle is None else bundle.load_for(stream.definition(), stream.bundle)
-
-
-def _record(recorder: Recorder, stream: StreamPipeline, outcome: Outcome) -> None:
-    """Hand a step to the recorder. A full disk costs rows, and not the recordings of the days after."""
-    steps = outcome.steps
-    entities = [stream.roster.entities[row] or () for row in steps.row]
-    try:
-        recorder.add(np.full(len(steps.row), outcome.time_s), entities, steps.value, steps.seen)
-    except OSError as error:
-        say(LOG, "rows not recorded", logging.ERROR, stream=stream.definition.name, reason=str(error))
-
-
-def _tell_recorded(recorder: Recorder, stream: str, directory: Path) -> None:
-    rows, level = recorder.rows_total, logging.INFO if recorder.rows_total else logging.WARNING
-    entities = recorder.entities_total
-    say(LOG, "recorded", level, stream=stream, rows=rows, entities=entities, directory=directory)
 
 
 def _facts(loaded: Bundle) -> BundleSnapshot:

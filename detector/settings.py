@@ -127,6 +127,8 @@ class RecordSettings(Part):
     directory: Path = Path("recordings")
     rows_max: int = Field(100_000, ge=100, le=10_000_000)
     flush_s: Seconds = 60.0
+    bytes_max: int = Field(100 << 30, ge=1 << 20, le=1 << 60)
+    age_max_s: float | None = Field(None, gt=0)
 
 
 class Settings(BaseSettings):

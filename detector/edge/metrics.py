@@ -19,7 +19,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from detector import __version__
-from detector.edge.snapshot import ConnectFailure, MqttSnapshot, Snapshot, StreamSnapshot
+from detector.edge.snapshot import (
+    ConnectFailure,
+    MqttSnapshot,
+    RecordedSnapshot,
+    RecordingsSnapshot,
+    Snapshot,
+    StreamSnapshot,
+)
 from detector.stream.nouns import MESSAGE_REASONS, SAMPLE_REASONS, Entity, State
 
 CONTRIBUTION_MIN = 0.01  # a share below one percent explains nothing and would only cost series
@@ -95,6 +102,8 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _entities(snapshot.streams)
     yield from _episodes(snapshot.streams)
     yield from _bundles(snapshot.streams)
+    if snapshot.recordings is not None:
+        yield from _recordings(snapshot.recordings)
 
 
 def _ingest(mqtt: MqttSnapshot, dropped: Mapping[str, int]) -> Iterator[Metric]:
@@ -212,6 +221,27 @@ def _bundles(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
     )
     trained = [({"stream": name}, bundle.trained_s) for name, bundle in loaded]
     yield _gauge("bundle_trained_timestamp_seconds", "When the bundle was trained", trained)
+
+
+def _recordings(recordings: RecordingsSnapshot) -> Iterator[Metric]:
+    def each(value: Callable[[RecordedSnapshot], int]) -> Rows:
+        return [({"stream": one.stream}, value(one)) for one in recordings.streams]
+
+    yield _counter("recorded_rows", "Rows written", each(lambda one: one.rows_total))
+    yield _counter("recorded_bytes", "Bytes written", each(lambda one: one.bytes_total))
+    yield _counter("recorded_files", "Files written", each(lambda one: one.files_total))
+    yield _counter("recording_errors", "Files that could not be written", each(lambda one: one.errors_total))
+    dropped = [
+        ({"stream": one.stream, "reason": reason}, count)
+        for one in recordings.streams
+        for reason, count in (("lost", one.rows_lost_total), ("repeated", one.rows_repeated_total))
+    ]
+    yield _counter("recorded_rows_dropped", "Rows not written: lost to the disk, or there already", dropped)
+    yield _gauge("recordings_bytes", "What all recordings take", [({}, recordings.tree_bytes)])
+    yield _gauge("recordings_bytes_max", "What they may take", [({}, recordings.tree_bytes_max)])
+    deleted = recordings.deleted_files_total, recordings.deleted_bytes_total
+    yield _counter("recordings_deleted_files", "Files deleted as too much or too old", [({}, deleted[0])])
+    yield _counter("recordings_deleted_bytes", "What was in them", [({}, deleted[1])])
 
 
 def _labels(stream: StreamSnapshot, entity: Entity) -> Labels:

@@ -143,8 +143,34 @@ class MqttSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedSnapshot:
+    """What was recorded of a stream, and what was not: lost to a disk that failed, or there already."""
+
+    stream: str
+    rows_total: int
+    bytes_total: int
+    files_total: int
+    errors_total: int
+    rows_lost_total: int
+    rows_repeated_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingsSnapshot:
+    """All recordings. `tree_bytes` is what they take on the disk; deleted ones gave way to its limits."""
+
+    streams: tuple[RecordedSnapshot, ...]
+    tree_bytes: int
+    tree_bytes_max: int
+    deleted_files_total: int
+    deleted_bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All of it. `missing` says in words what readiness waits for; empty means ready.
+
+    `recordings` is None where nothing is recorded.
 
     `examples` has a refused message of some reasons, of late; not of all that were ever counted.
     """
@@ -155,6 +181,7 @@ class Snapshot:
     messages_dropped: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, Example] = field(default_factory=dict)
     streams: tuple[StreamSnapshot, ...] = ()
+    recordings: RecordingsSnapshot | None = None
 
 
 def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> StreamSnapshot:

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from detector.edge.snapshot import BundleSnapshot, MqttSnapshot, OpenEpisode, Snapshot, StreamSnapshot
+from detector.edge.snapshot import (
+    BundleSnapshot,
+    MqttSnapshot,
+    OpenEpisode,
+    RecordedSnapshot,
+    RecordingsSnapshot,
+    Snapshot,
+    StreamSnapshot,
+)
 from detector.stream.nouns import State
 
 NOW_S = 1_700_000_000.0
@@ -67,6 +75,20 @@ def interfaces():
     )
 
 
+def recordings():
+    """Return what a recorder of two streams has written, one of them to a disk that was full at times."""
+    return RecordingsSnapshot(
+        streams=(
+            RecordedSnapshot("interfaces", 5000, 65536, 7, 2, 300, 4),
+            RecordedSnapshot("bgp_peers", 10, 1024, 1, 0, 0, 0),
+        ),
+        tree_bytes=1_000_000,
+        tree_bytes_max=1 << 30,
+        deleted_files_total=3,
+        deleted_bytes_total=32768,
+    )
+
+
 def snapshot(**changes):
     """Return a ready daemon with a judged stream, and one of other labels that is only recorded."""
     peers = stream(
@@ -93,5 +115,6 @@ def snapshot(**changes):
         "mqtt": mqtt,
         "messages_dropped": {"not_json": 6},
         "streams": (interfaces(), peers),
+        "recordings": recordings(),
     }
     return Snapshot(**values | changes)

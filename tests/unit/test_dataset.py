@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from detector.edge.recording import Recorder
+from detector.edge.recorder import Recorder
 from detector.evaluate.offline import outcomes, score
 from detector.stream.definition import Signal
 from detector.train import dataset as datasets
@@ -198,9 +198,10 @@ def recorded(folder):
     recorder = Recorder(folder, definition(GAUGE, COUNTER), 1000, 1000.0)
     steps = np.array([[1.0, 0.0], [2.0, 10.0], [3.0, 10.0]], np.float32)
     seen = np.array([[True, False], [True, True], [True, True]])
-    recorder.add(START_S + 10.0 * np.arange(3), [("r1",)] * 3, steps, seen)
-    path = recorder.close()
-    assert path is not None
+    for index in range(3):
+        part = slice(index, index + 1)
+        recorder.add(START_S + 10.0 * index, [("r1",)], steps[part], seen[part])
+    [path] = recorder.flush(everything=True)
     return path
 
 

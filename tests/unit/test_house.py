@@ -55,6 +55,7 @@ EDGE_HELPERS = {
     "detector.edge.canary": {"detector.edge.reception"},
     "detector.edge.reception": {"detector.edge.framing", "detector.edge.inbox"},
     "detector.edge.wire": {"detector.edge.framing"},
+    "detector.edge.recorder": {"detector.edge.recording", "detector.edge.tree"},
     "detector.edge.replay": {"detector.edge.publisher"},
 }
 """Halves of one edge, split for length."""
@@ -63,7 +64,7 @@ SNAPSHOT = "detector.edge.snapshot"
 INNERMOST = {"stream"}
 MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "evaluate", "simulate"}
 MIDDLE |= {"transport_settings", "secret_files"}
-OUTERMOST = {"cli", "verbs", "arguments", "daemon", "journal", "check", "caution", "demo"}
+OUTERMOST = {"cli", "verbs", "arguments", "daemon", "journal", "recorders", "check", "caution", "demo"}
 
 HEAVY = {"tensorflow", "keras"}
 HEAVY_ALLOWED = {

@@ -5,7 +5,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from detector.edge.recording import Recorder
+from detector.edge.recorder import Recorder
 from detector.settings import StreamSettings
 from detector.stream.definition import Definition, Signal
 from detector.train.dataset import Dataset, DatasetError
@@ -112,9 +112,10 @@ def test_data_without_any_signal_of_the_stream_is_refused_with_what_both_have(co
 
 def record(directory, definition, time_s):
     recorder = Recorder(directory, definition, 1000, 3600.0)
-    shape = len(time_s), len(definition.signals)
-    recorder.add(np.array(time_s) + START_S, [("leaf1",)] * shape[0], np.ones(shape), np.ones(shape, bool))
-    recorder.close()
+    shape = 1, len(definition.signals)
+    for one_s in time_s:
+        recorder.add(one_s + START_S, [("leaf1",)], np.ones(shape, np.float32), np.ones(shape, bool))
+    recorder.flush(everything=True)
 
 
 def test_a_recording_says_its_name_step_and_signals_and_what_it_does_not_say_is_marked(tmp_path, capsys):

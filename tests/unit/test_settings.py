@@ -210,7 +210,7 @@ def test_a_dotenv_file_is_not_read(tmp_path, monkeypatch):
 def samples_of_settings():
     texts = {"qos": "2", "protocol": "5", "format": "json", "level": "debug", "tls": "true"}
     texts |= {"tls_version_min": "1.3", "transport": "websockets", "websocket_path": "/x"}
-    texts |= {"failover": "backup:1883,[::1]:1884", "persistent": "false"}
+    texts |= {"failover": "backup:1883,[::1]:1884", "persistent": "false", "age_max_s": "60"}
     for table, key in KEYS:
         if not table.startswith("streams") and key not in settings.SECRETS:
             default = TABLES[table].model_fields[key].default
