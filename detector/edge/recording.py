@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,8 +25,8 @@ from detector.stream.nouns import Bools, Entity, Floats
 
 FORMAT: Final = 1
 KEY: Final = b"detector"
-NOT_LEARNT: Final = frozenset({"name", "field", "words"})
-"""What a definition says of a signal that matters to messages only, and not to what is recorded."""
+RECORDED: Final = ("kind", "bits", "aggregate", "direction", "rate_max", "words", "scale", "offset", "unit")
+"""What a recording says of a signal: all but where a payload had it."""
 
 
 class Step(NamedTuple):
@@ -68,15 +67,15 @@ def _metadata(definition: Definition) -> dict[str, Any]:
         "window_steps": definition.window_steps,
         "refresh_s": definition.refresh_s,
         "signals": list(definition.signal_names),
-        "definitions": {signal.name: _learnt(signal) for signal in definition.signals},
+        "definitions": {signal.name: recorded_of(signal) for signal in definition.signals},
     }
 
 
-def _learnt(signal: Signal) -> dict[str, Any]:
-    said = {field.name: (getattr(signal, field.name), field.default) for field in fields(signal)}
-    return {
-        name: value for name, (value, default) in said.items() if name not in NOT_LEARNT and value != default
-    }
+def recorded_of(signal: Signal) -> dict[str, Any]:
+    """Return what a recording says of a signal, as the settings have it: what is not the default."""
+    plain = Signal(signal.name)
+    said = {name: getattr(signal, name) for name in RECORDED if getattr(signal, name) != getattr(plain, name)}
+    return said | ({"words": dict(signal.words)} if signal.words else {})
 
 
 def read_metadata(path: Path) -> dict[str, Any] | None:

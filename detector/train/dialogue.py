@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -87,22 +87,30 @@ def prepare(
         return data, definition
     data = dataset.read(paths)
     recorded = metadata_of(paths) if data.rates else None
-    name = name or (recorded or {}).get("stream") or paths[0].stem
+    name = name or (recorded.stream if recorded else paths[0].stem)
     definition, empty = without_missing(infer.infer(data, name, recorded), data)
     if empty:
         print(f"left out, never seen: {', '.join(empty)}", file=sys.stderr)  # noqa: T201
-    print(infer.as_toml(definition, rates=data.rates))  # noqa: T201 -- a result: ready for the settings file
+    kinds_known = not recorded or set(definition.signal_names) <= set(recorded.definitions)
+    print(infer.as_toml(definition, kinds_known=kinds_known))  # noqa: T201 -- a result, ready for the settings
     return data, definition
 
 
-def metadata_of(paths: list[Path]) -> dict[str, Any] | None:
-    """Return what the newest recording among files, or folders of them, says of itself.
+def metadata_of(paths: list[Path]) -> infer.Recorded | None:
+    """Return what the newest recording among files, or folders of them, says of its stream.
 
     Raises:
-        DatasetError: It is of a later format.
+        DatasetError: It is of a later format, or makes no sense.
     """
     files = [file for path in paths for file in (sorted(path.rglob("[!.]*.parquet")) or [path])]
     try:
-        return recording.read_metadata(files[-1])
+        said = recording.read_metadata(files[-1])
+        return None if said is None else infer.Recorded.model_validate(said)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = ".".join(map(str, problem["loc"]))
+        raise dataset.DatasetError(
+            f"{files[-1]}: what the recording says of itself: {key}: {problem['msg']}"
+        ) from None
     except ValueError as error:
         raise dataset.DatasetError(str(error)) from None

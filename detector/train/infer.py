@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from typing import Annotated
 
 import numpy as np
+from pydantic import ConfigDict, Field
 
+from detector.edge.recording import recorded_of
 from detector.stream.definition import REFRESH_STEPS, Definition, Signal
 from detector.stream.nouns import Doubles, Ints
+from detector.stream_settings import Part, SignalSettings
 from detector.train.dataset import Dataset, DatasetError
 
 WINDOW_STEPS = 32
@@ -19,37 +22,54 @@ FALLS_MAX = 0.01
 
 NOT_IN_THE_DATA = "# not in the data: change it to what your agents publish"
 NO_KINDS = """\
-# A recording holds rates and does not say which signals are counters in the messages, nor how they are
+# This recording holds rates and does not say which signals are counters in the messages, nor how they are
 # scaled. Say so here, and train with --stream: the daemon refuses a bundle of gauges for counters."""
 
+Positive = Annotated[float, Field(gt=0)]
 
-def infer(dataset: Dataset, name: str, recorded: Mapping[str, Any] | None = None) -> Definition:
+
+class Recorded(Part):
+    """What a recording says of its stream, see `edge.recording`; an old one knows less."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    stream: str
+    step_s: Positive
+    signals: list[str]
+    window_steps: int = Field(WINDOW_STEPS, ge=4)
+    refresh_s: float | None = Field(None, ge=0)
+    definitions: dict[str, SignalSettings] = Field({})
+
+
+def infer(dataset: Dataset, name: str, recorded: Recorded | None = None) -> Definition:
     """Return a definition: text columns are the entity, never-falling ones counters, the rest gauges.
 
     Args:
         dataset: The data.
         name: Of the stream.
-        recorded: What a recording says of itself; its step and the order of its signals go before what the
-            data looks like.
+        recorded: What a recording says of its stream; it goes before what the data looks like.
 
     Raises:
         DatasetError: There is no signal, or no two records of an entity to tell a step from.
     """
     if not dataset.column:
         raise DatasetError("no numeric column: nothing to learn from")
-    recorded = recorded or {}
-    step_s = recorded.get("step_s") or _step_s(dataset)
+    recorded = recorded or Recorded(stream=name, step_s=_step_s(dataset), signals=[])
+    step_s = recorded.step_s
     # Recordings of several definitions may be read together: what only others have comes last.
-    names = dict.fromkeys([*recorded.get("signals", ()), *dataset.column])
-    signals = tuple(_signal(dataset, column) for column in names if column in dataset.column)
+    names = dict.fromkeys([*recorded.signals, *dataset.column])
+    said = {name: settings.signal(name) for name, settings in recorded.definitions.items()}
+    signals = tuple(
+        said.get(column) or _signal(dataset, column) for column in names if column in dataset.column
+    )
     return Definition(
         name=name,
         entity=dataset.labels,
         signals=signals,
         step_s=step_s,
-        window_steps=WINDOW_STEPS,
+        window_steps=recorded.window_steps,
         lateness_s=step_s,
-        refresh_s=REFRESH_STEPS * step_s,
+        refresh_s=REFRESH_STEPS * step_s if recorded.refresh_s is None else recorded.refresh_s,
         silence_s=max(6 * step_s, 60.0),
         expire_s=86400.0,
     )
@@ -82,10 +102,11 @@ def _differences(entity: Ints, values: Doubles) -> Doubles:
     return np.asarray(np.diff(values[order])[same])
 
 
-def as_toml(definition: Definition, *, rates: bool = False) -> str:
+def as_toml(definition: Definition, *, kinds_known: bool = True) -> str:
     """Return the `[[streams]]` table of an inferred definition, with comments where it is a guess."""
     entity = ", ".join(f'"{label}"' for label in definition.entity)
     topic = "/".join(["telemetry", *(f"{{{label}}}" for label in definition.entity[:1]), definition.name])
+    usual = definition.refresh_s == REFRESH_STEPS * definition.step_s
     lines = [
         "[[streams]]",
         f'name = "{definition.name}"',
@@ -94,10 +115,21 @@ def as_toml(definition: Definition, *, rates: bool = False) -> str:
         f"entity = [{entity}]",
         f"step_s = {definition.step_s!r}",
         f"window_steps = {definition.window_steps}",
-        *([NO_KINDS] if rates else []),
+        *([] if usual else [f"refresh_s = {definition.refresh_s!r}"]),
+        *([] if kinds_known else [NO_KINDS]),
         "[streams.signals]",
     ]
-    for signal in definition.signals:
-        bits = f", bits = {signal.bits}" if signal.kind == "counter" else ""
-        lines.append(f'"{signal.name}" = {{ kind = "{signal.kind}"{bits} }}')
+    lines += [f'"{signal.name}" = {{ {", ".join(_said(signal))} }}' for signal in definition.signals]
     return "\n".join(lines) + "\n"
+
+
+def _said(signal: Signal) -> list[str]:
+    """Return the keys and values of a signal in TOML: its kind, and what is not the default."""
+    always = {"kind": signal.kind} | ({"bits": signal.bits} if signal.kind == "counter" else {})
+    return [f"{name} = {_toml(value)}" for name, value in (always | recorded_of(signal)).items()]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(one)}' for key, one in value.items())} }}"
+    return json.dumps(value)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import tomllib
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pytest
 
 from detector.edge import replay
 from detector.edge.publisher import publish_messages
+from detector.model.bundle import load_for
+from detector.settings import load
 from tests.support.bundles import LIVE_S
 from tests.support.daemon import detector, running
 from tests.support.mosquitto import running_mosquitto
@@ -87,11 +90,13 @@ def test_a_replayed_recording_is_warned_of_and_raw_data_is_not(recording, live, 
     assert warnings == [1, 0]
 
 
-def test_train_takes_a_recording(trained, recording, tmp_path):
-    words = ["--config", trained.config, "--stream", "devices", "--out", tmp_path / "bundle", "--epochs", "1"]
-    said = detector("train", recording, *words)
+def test_the_daemon_takes_a_bundle_that_was_trained_on_a_recording_alone(trained, recording, tmp_path):
+    said = detector("train", recording, "--out", tmp_path / "bundle", "--epochs", "1")
     assert said.returncode == 0, said.stderr
-    assert (tmp_path / "bundle" / "champion" / "manifest.json").exists()
+    (printed,) = tomllib.loads(said.stdout.rpartition("\n\n")[0])["streams"]
+    assert printed["signals"]["bgp_updates_received"]["kind"] == "counter"
+    definition = load(trained.config).stream("devices").definition()
+    assert load_for(definition, tmp_path / "bundle").version
 
 
 def test_score_writes_a_row_for_each_scored_step(scores):

@@ -1,9 +1,11 @@
 """What a dataset says about itself: step, kinds, bits."""
 
+import json
 import tomllib
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from detector.edge.recorder import Recorder
 from detector.settings import StreamSettings
@@ -115,22 +117,63 @@ def record(directory, definition, time_s):
     shape = 1, len(definition.signals)
     for one_s in time_s:
         recorder.add(one_s + START_S, [("leaf1",)], np.ones(shape, np.float32), np.ones(shape, bool))
-    recorder.flush(everything=True)
+    return recorder.flush(everything=True)[0]
 
 
-def test_a_recording_says_its_name_step_and_signals_and_what_it_does_not_say_is_marked(tmp_path, capsys):
-    signals = (Signal("octets", kind="counter"), Signal("cpu"))
+def test_a_recording_says_its_stream_and_what_it_does_not_say_is_marked(tmp_path, capsys):
+    signals = (
+        Signal("octets", "counter", 32, direction="below", field="octets", rate_max=1.25e9),
+        Signal("cpu", aggregate="max", field="cpu", scale=0.1, offset=-3.0, unit="%"),
+        Signal("state", field="state", words=(("not up", 0.0), ("up", 1.0))),
+    )
+    recorded = Definition("interfaces", ("device",), signals, 10.0, 6, refresh_s=25.0)
     # Every other step is missing: the spacing of the data is not the step.
-    record(tmp_path, Definition("interfaces", ("device",), signals, 10.0, 6), [10.0, 30.0, 50.0])
+    record(tmp_path, recorded, [10.0, 30.0, 50.0])
     _, definition = prepare([tmp_path], None, None)
-    assert (definition.name, definition.entity, definition.step_s) == ("interfaces", ("device",), 10.0)
-    assert definition.signal_names == ("octets", "cpu")
+    assert definition.entity == ("device",)
+    assert (definition.name, definition.step_s) == ("interfaces", 10.0)
     printed = capsys.readouterr().out
     (stream,) = tomllib.loads(printed)["streams"]
     assert stream["topic"] == "telemetry/{device}/interfaces"
     marked = [line.split(" ")[0] for line in printed.splitlines() if "# not in the data" in line]
     assert marked == ["topic", "format"]
-    assert "# A recording holds rates and does not say which signals are counters" in printed
+    taken = StreamSettings.model_validate(stream).definition()
+    assert (taken.signals, taken.refresh_s, taken.window_steps) == (signals, 25.0, 6)
+
+
+def test_a_recording_that_does_not_say_which_signals_are_counters_is_marked(tmp_path, capsys):
+    path = record(
+        tmp_path, Definition("s", ("device",), (Signal("octets", "counter"),), 10.0, 6), [10.0, 20.0]
+    )
+    table = parquet.read_table(path)
+    said = json.loads(table.schema.metadata[b"detector"])
+    del said["definitions"]
+    parquet.write_table(table.replace_schema_metadata({b"detector": json.dumps(said)}), path)
+    _, definition = prepare([tmp_path], None, None)
+    assert definition.signals == (Signal("octets", field="octets"),)
+    assert (
+        "# This recording holds rates and does not say which signals are counters" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"definitions": {"octets": {"kind": "meter"}}},
+        {"definitions": {"octets": ["counter"]}},
+        {"definitions": 3},
+        {"window_steps": "many"},
+        {"refresh_s": -1},
+        {"step_s": "ten"},
+    ],
+)
+def test_a_recording_that_says_nonsense_of_itself_is_refused(tmp_path, wrong):
+    path = record(tmp_path, Definition("s", ("device",), (Signal("octets"),), 10.0, 6), [10.0, 20.0])
+    table = parquet.read_table(path)
+    said = json.loads(table.schema.metadata[b"detector"]) | wrong
+    parquet.write_table(table.replace_schema_metadata({b"detector": json.dumps(said)}), path)
+    with pytest.raises(DatasetError, match="the recording says of itself"):
+        prepare([tmp_path], None, None)
 
 
 def test_of_several_recordings_the_newest_names_the_order_and_all_signals_are_kept(tmp_path):

@@ -62,7 +62,7 @@ def test_the_metadata_says_that_counters_have_become_rates_and_which_signals_wer
         "signals": ["octets", "state"],
         "definitions": {
             "octets": {"kind": "counter", "bits": 32, "rate_max": 1.25e9},
-            "state": {"aggregate": "max"},
+            "state": {"aggregate": "max", "words": {"up": 1.0}},
         },
     }
 
