@@ -24,7 +24,8 @@ from pydantic_settings import (
 )
 
 from detector import secret_files
-from detector.stream_settings import Part, Seconds, StreamSettings
+from detector.daemon_settings import HttpSettings, LogSettings, RecordSettings
+from detector.stream_settings import Part, StreamSettings
 from detector.transport_settings import LEFT_OUT, TransportSettings
 
 PREFIX = "DETECTOR_"
@@ -105,30 +106,6 @@ def _address(text: str) -> tuple[str, int]:
 SECRETS = frozenset(key for key in MqttSettings.model_fields if f"{key}_file" in MqttSettings.model_fields)
 """Settings of `[mqtt]` that nobody else may see; `client_id` and `username` are none."""
 SECRET_FILES = (*sorted(f"{key}_file" for key in SECRETS), "tls_key_file")
-
-
-class HttpSettings(Part):
-    """Where `/metrics` and the health pages answer."""
-
-    host: str = Field("127.0.0.1", min_length=1)
-    port: int = Field(9798, ge=0, le=65535)
-
-
-class LogSettings(Part):
-    """How the daemon talks."""
-
-    format: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-class RecordSettings(Part):
-    """Where `detector record` writes."""
-
-    directory: Path = Path("recordings")
-    rows_max: int = Field(100_000, ge=100, le=10_000_000)
-    flush_s: Seconds = 60.0
-    bytes_max: int = Field(100 << 30, ge=1 << 20, le=1 << 60)
-    age_max_s: float | None = Field(None, gt=0)
 
 
 class Settings(BaseSettings):

@@ -63,7 +63,7 @@ SNAPSHOT = "detector.edge.snapshot"
 
 INNERMOST = {"stream"}
 MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "evaluate", "simulate"}
-MIDDLE |= {"transport_settings", "secret_files"}
+MIDDLE |= {"daemon_settings", "transport_settings", "secret_files"}
 OUTERMOST = {"cli", "verbs", "arguments", "daemon", "journal", "recorders", "check", "caution", "demo"}
 
 HEAVY = {"tensorflow", "keras"}

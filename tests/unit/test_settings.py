@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
-from detector import settings, stream_settings, transport_settings
+from detector import daemon_settings, settings, stream_settings, transport_settings
 from detector.settings import SettingsError, load
 from detector.simulate.output import stream_settings as simulated
 
@@ -20,9 +20,9 @@ SECRET = "correct horse battery staple"
 
 TABLES = {
     "mqtt": settings.MqttSettings,
-    "http": settings.HttpSettings,
-    "log": settings.LogSettings,
-    "record": settings.RecordSettings,
+    "http": daemon_settings.HttpSettings,
+    "log": daemon_settings.LogSettings,
+    "record": daemon_settings.RecordSettings,
     "streams": stream_settings.StreamSettings,
     "streams.payload": stream_settings.PayloadSettings,
     "streams.signals.cpu_percent": stream_settings.SignalSettings,
