@@ -102,6 +102,8 @@ class Message(NamedTuple):
 class Batch:
     """Where decoders write: one entry a record, one a sample; refused samples are counted.
 
+    `value` has what was published, integers among it: it becomes float64 for all samples at once.
+
     `silenced` are goodbyes: (how many records came before it, labels). Every entity that has these labels
     is silent from there on, until it speaks again. `replies` are topics and payloads to publish.
     """

@@ -95,14 +95,14 @@ class StreamPipeline:
             for index in np.flatnonzero(~believed[record]):
                 at = record[index]
                 self.samples_dropped[self.clock.refusal(time_s[at], now_s[at])] += 1
-        believed_entities = [
-            entity if good else None for entity, good in zip(batch.entities, believed.tolist(), strict=True)
-        ]
-        row = self._rows_in_order(believed_entities, batch.silenced)[record]
+        entities: list[Entity | None] = list(batch.entities)
+        for unbelieved in np.flatnonzero(~believed).tolist():
+            entities[unbelieved] = None
+        row = self._rows_in_order(entities, batch.silenced)[record]
         full = (row < 0) & believed[record]
         self.samples_dropped[Drop.ENTITIES_MAX] += int(full.sum())
         good = row >= 0
-        signal, value = np.array(batch.signal, np.int64), np.array(batch.value)
+        signal, value = np.array(batch.signal, np.int64), np.array(batch.value, np.float64)
         self.add_samples(Samples(row[good], signal[good], time_s[record[good]], value[good]))
 
     def _rows_in_order(
@@ -131,12 +131,12 @@ class StreamPipeline:
 
     def rows_of(self, entities: Sequence[Entity | None]) -> Ints:
         """Return the row of each entity, admitting new ones; -1 for None and where there is no room."""
-        rows = np.full(len(entities), -1, np.int64)
-        for index, entity in enumerate(entities):
+        rows = self.roster.find(entities)
+        for index in np.flatnonzero(rows < 0).tolist():
+            entity = entities[index]
             if entity is not None:
-                row = self.roster.get(entity)
-                if row is None:
-                    row = self._admit(entity)
+                row = self.roster.get(entity)  # two of its records may be among these
+                row = self._admit(entity) if row is None else row
                 rows[index] = -1 if row is None else row
         return rows
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from detector.stream.nouns import Bools, Entity, Ints
@@ -31,6 +33,11 @@ class Roster:
     def get(self, entity: Entity) -> int | None:
         """Return the row of a known entity."""
         return self._row.get(entity)
+
+    def find(self, entities: Sequence[Entity | None]) -> Ints:
+        """Return the row of each entity, -1 where it is None or not known."""
+        row = self._row.get
+        return np.array([row(entity, -1) for entity in entities], np.int64)  # type: ignore[arg-type]
 
     def admit(self, entity: Entity) -> int | None:
         """Return a row for a new entity, or None where all are taken."""

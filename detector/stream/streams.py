@@ -6,12 +6,13 @@ A template of a stream is that of its values, or that of goodbyes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from detector.stream.decode import decoder
+from detector.stream.decode import Decoder, Farewell, decoder
+from detector.stream.decode.records import Decode
 from detector.stream.nouns import Batch, Drop, Message, Outcome
 from detector.stream.pipeline import StreamPipeline
 
@@ -21,11 +22,11 @@ resolved anew."""
 
 
 class _Reader(NamedTuple):
-    """A stream that reads a topic: `labels` for its values, `leaving` for its goodbyes, where it has them."""
+    """A stream that reads a topic, how, and the labels that the topic gives."""
 
     stream: int
-    labels: dict[str, str] | None
-    leaving: dict[str, str] | None
+    decode: Decode
+    labels: Mapping[str, str]
 
 
 class Streams:
@@ -41,46 +42,38 @@ class Streams:
         """Decode messages; each gives samples or is counted under one reason."""
         batches = [Batch() for _ in self.streams]
         arrivals: list[list[float]] = [[] for _ in self.streams]
+        routes = self._routes
         for message in messages:
-            refusal = self._decode(message, batches, arrivals)
+            refusal: Drop | None = Drop.RETAINED
+            if not message.retained:
+                refusal = Drop.TOPIC_UNKNOWN
+                route = routes.get(message.topic)
+                for index, decode, labels in self._route(message.topic) if route is None else route:
+                    batch, arrival_s = batches[index], arrivals[index]
+                    answer = decode(message, labels, batch)
+                    while len(arrival_s) < len(batch.entities):
+                        arrival_s.append(message.arrival_s)
+                    if refusal is not None:  # it counts as refused where every stream refuses it
+                        refusal = answer
             if refusal is not None:
                 self.messages_dropped[refusal] += 1
         for stream, batch, arrival_s in zip(self.streams, batches, arrivals, strict=True):
             if batch.entities or batch.dropped or batch.silenced:
                 stream.add(batch, np.array(arrival_s))
 
-    def _decode(
-        self, message: Message, batches: Sequence[Batch], arrivals: Sequence[list[float]]
-    ) -> Drop | None:
-        """Hand a message to every stream whose template fits; a refusal counts if all refuse."""
-        if message.retained:
-            return Drop.RETAINED
-        refusal: Drop | None = Drop.TOPIC_UNKNOWN
-        for reader in self._route(message.topic):
-            batch, arrival_s = batches[reader.stream], arrivals[reader.stream]
-            answer = self._read(reader, message, batch)
-            arrival_s += [message.arrival_s] * (len(batch.entities) - len(arrival_s))
-            refusal = None if answer is None or refusal is None else answer
-        return refusal
-
-    def _read(self, reader: _Reader, message: Message, batch: Batch) -> Drop | None:
-        one = self._decoders[reader.stream]
-        if reader.leaving and one.farewell and one.farewell.says_so(message.payload):
-            batch.silenced.append((len(batch.entities), reader.leaving))
-            return None
-        return Drop.NO_SIGNAL if reader.labels is None else one.decode(message, reader.labels, batch)
-
     def _route(self, topic: str) -> list[_Reader]:
-        route = self._routes.get(topic)
-        if route is None:
-            readers = [
-                _Reader(index, one.template.match(topic), one.farewell and one.farewell.leaving(topic))
-                for index, one in enumerate(self._decoders)
-            ]
-            route = [one for one in readers if one.labels is not None or one.leaving is not None]
-            if len(self._routes) >= TOPICS_MAX:
-                self._routes.clear()
-            self._routes[topic] = route
+        """Return who reads a topic; it is asked once for each, and remembered."""
+        route: list[_Reader] = []
+        for index, one in enumerate(self._decoders):
+            labels = one.template.match(topic)
+            leaving = one.farewell.leaving(topic) if one.farewell else None
+            if one.farewell and leaving:
+                route.append(_Reader(index, _parting(one, one.farewell, leaving, labels), labels or {}))
+            elif labels is not None:
+                route.append(_Reader(index, one.decode, labels))
+        if len(self._routes) >= TOPICS_MAX:
+            self._routes.clear()
+        self._routes[topic] = route
         return route
 
     def tick(self, wall_s: float) -> Iterator[tuple[StreamPipeline, Outcome]]:
@@ -92,3 +85,17 @@ class Streams:
     def due(self, wall_s: float) -> bool:
         """Say whether `tick` would close a step of any stream."""
         return any(stream.due(stream.clock.now_s(wall_s)) for stream in self.streams)
+
+
+def _parting(
+    one: Decoder, farewell: Farewell, leaving: Mapping[str, str], labels: Mapping[str, str] | None
+) -> Decode:
+    """Return what reads a topic of goodbyes, on which there may be values as well."""
+
+    def decode(message: Message, given: Mapping[str, str], batch: Batch) -> Drop | None:
+        if farewell.says_so(message.payload):
+            batch.silenced.append((len(batch.entities), leaving))
+            return None
+        return Drop.NO_SIGNAL if labels is None else one.decode(message, given, batch)
+
+    return decode

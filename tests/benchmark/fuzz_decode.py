@@ -201,7 +201,7 @@ def check(reader: Decoder, topic: str, payload: bytes) -> Drop | None:
 
 
 def _check_written(batch: Batch) -> None:
-    assert all(type(value) is float and math.isfinite(value) for value in batch.value)
+    assert all(isinstance(value, (int, float)) and math.isfinite(value) for value in batch.value)
     assert all(type(time_s) is float and 0 < time_s < TIME_MAX_S for time_s in batch.times_s)
     for entity in batch.entities:
         assert all(label and label.encode() for label in entity)

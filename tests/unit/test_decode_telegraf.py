@@ -64,7 +64,7 @@ def test_an_snmp_interface_is_one_record_of_the_signals_that_the_stream_has():
     drop, batch = interface(SNMP)
     assert drop is None
     assert batch == Batch(
-        [("r1", "Gi0/0/1")], [1_760_000_000.0], [0, 0, 0], [0, 1, 2], [2.0**64, 98765432101.0, 0.0]
+        [("r1", "Gi0/0/1")], [1_760_000_000.0], [0, 0, 0], [0, 1, 2], [2**64 - 1, 98765432101, 0]
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from math import isfinite
+from operator import itemgetter
 from typing import Any, Final
 
 from detector.stream.decode.labels import entity_reader
+from detector.stream.decode.memory import remembering
 from detector.stream.decode.numbers import number_of, words_of
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.times import time_reader
@@ -22,6 +24,7 @@ Decode = Callable[[Message, Mapping[str, str], Batch], Drop | None]
 """Of a message, the labels that its topic gave, and the batch to append to; see `Decoder`."""
 
 AppendRecord = Callable[[Mapping[str, Any], Any, Any, Any, Mapping[str, str], float, Batch], Drop | None]
+ReadAll = Callable[[Mapping[str, Any]], tuple[float, ...] | None]
 ReadValues = Callable[[Mapping[str, Any], Batch], tuple[list[int], list[float]]]
 
 
@@ -68,6 +71,26 @@ def values_reader(definition: Definition) -> ReadValues:
     return read
 
 
+def all_reader(definition: Definition) -> ReadAll:
+    """Return a function of fields that gives the values of all signals, in the order of the columns.
+
+    It gives None unless each of them is under its own name and a finite number, as in nearly every message.
+    Then all are read, and found to be numbers, by two calls: only numbers can be added up.
+    """
+    names = signal_fields(definition)
+    pick = itemgetter(*names)
+    single = len(names) == 1
+
+    def read(fields: Mapping[str, Any]) -> tuple[float, ...] | None:
+        try:
+            values: tuple[float, ...] = (pick(fields),) if single else pick(fields)
+            return values if isfinite(sum(values)) else None
+        except (KeyError, TypeError, OverflowError):  # not there, not a number, an integer beyond float64
+            return None
+
+    return read
+
+
 def record_appender(definition: Definition, taken: Container[str] = ()) -> AppendRecord:
     """Return a function that appends one record and its samples, or gives the reason why not.
 
@@ -79,9 +102,11 @@ def record_appender(definition: Definition, taken: Container[str] = ()) -> Appen
         definition: The stream.
         taken: Fields that are signals, and so are not the time.
     """
+    read_all = all_reader(definition)
     read_values = values_reader(definition)
-    read_entity = entity_reader(definition)
+    read_entity = remembering(entity_reader(definition), definition)
     read_time = time_reader(definition.layout, taken)
+    every_signal = range(len(definition.signals))
 
     def append(
         fields: Mapping[str, Any],
@@ -92,9 +117,12 @@ def record_appender(definition: Definition, taken: Container[str] = ()) -> Appen
         arrival_s: float,
         batch: Batch,
     ) -> Drop | None:
-        signals, values = read_values(fields, batch)
-        if not signals:
-            return Drop.NO_SIGNAL
+        signals: Sequence[int] = every_signal
+        values: Sequence[float] | None = read_all(fields)
+        if values is None:
+            signals, values = read_values(fields, batch)
+            if not signals:
+                return Drop.NO_SIGNAL
         entity = read_entity(labels, tags, envelope)
         if isinstance(entity, Drop):
             return entity
@@ -107,12 +135,14 @@ def record_appender(definition: Definition, taken: Container[str] = ()) -> Appen
     return append
 
 
-def write(batch: Batch, entity: Entity, time_s: float, signals: list[int], values: list[float]) -> None:
+def write(
+    batch: Batch, entity: Entity, time_s: float, signals: Sequence[int], values: Sequence[float]
+) -> None:
     """Append one record and its samples."""
-    record = len(batch.entities)
-    batch.entities.append(entity)
+    entities = batch.entities
+    batch.record += [len(entities)] * len(signals)
+    entities.append(entity)
     batch.times_s.append(time_s)
-    batch.record.extend([record] * len(signals))
     batch.signal.extend(signals)
     batch.value.extend(values)
 

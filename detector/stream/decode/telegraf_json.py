@@ -26,7 +26,9 @@ def telegraf_decode(definition: Definition) -> Decode:
     name = definition.layout.metric
 
     def append(metric: Any, message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
-        fields = metric.get("fields") if isinstance(metric, dict) else None
+        if not isinstance(metric, dict):
+            return Drop.WRONG_SHAPE
+        fields = metric.get("fields")
         if not isinstance(fields, dict):
             return Drop.WRONG_SHAPE
         if name and metric.get("name") != name:
@@ -37,8 +39,7 @@ def telegraf_decode(definition: Definition) -> Decode:
         payload = parse_document(message.payload)
         if isinstance(payload, Drop):
             return payload
-        metrics = payload.get("metrics") if isinstance(payload, dict) else None
-        if isinstance(metrics, list):
+        if isinstance(payload, dict) and isinstance(metrics := payload.get("metrics"), list):
             return append_all(metrics, lambda metric: append(metric, message, labels, batch), batch)
         return append(payload, message, labels, batch)
 

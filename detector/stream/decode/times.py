@@ -19,7 +19,8 @@ _NAMES = ("timestamp", "time")
 # enough to fall behind the edge of a step.
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # Below 1e11 is seconds up to the year 5138; read in the next finer unit it would be before March 1973.
-_AUTO = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
+_SECONDS_BELOW = 10**11
+_AUTO = ((_SECONDS_BELOW, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 
 _NUMBER_MAX = TIME_MAX_S * 1e9
 
@@ -40,8 +41,14 @@ def time_reader(layout: Layout, taken: Container[str] = ()) -> ReadTime:
     names = (layout.time,) if layout.time else tuple(name for name in _NAMES if name not in taken)
     paths = tuple(parse_path(name) for name in names)
     unit = layout.time_unit
+    first = names[0] if names else ""
+    seconds_below = _SECONDS_BELOW if unit in ("auto", "s") else 0
 
     def read(record: Any, envelope: Any, arrival_s: float) -> float | None:
+        if type(record) is dict:  # whole seconds under the first name are what nearly every message has
+            stamp = record.get(first)
+            if type(stamp) is int and 0 < stamp < seconds_below:
+                return float(stamp)
         for place in (record, envelope):
             for path in paths:
                 value = find(place, path)
