@@ -44,6 +44,7 @@ COUNTED = frozenset(
         Drop.LABEL_REFUSED,
         Drop.NO_SIGNAL,
         Drop.TIME_UNREADABLE,
+        Drop.MALFORMED,
     }
 )
 
@@ -95,6 +96,16 @@ COLLECTD = Definition(
     "collectd/{device}/+/+",
     "collectd",
 )
+INFLUX = Definition(
+    "influx",
+    ("host", "cpu"),
+    (Signal("usage_idle"), Signal("usage_user"), Signal("odd name", words=(("so so", 0.5),))),
+    10.0,
+    60,
+    "telegraf/#",
+    "influx",
+    Layout(metric="cpu"),
+)
 
 _CPU = (
     b'{"fields":{"usage_idle":91.25,"usage_user":6.25},"name":"cpu",'
@@ -130,6 +141,17 @@ CASES = (
         ),
     ),
     (TELEGRAF, "telegraf/any", (_CPU, b'{"metrics":[' + _CPU + b"," + _CPU + b"]}")),
+    (
+        INFLUX,
+        "telegraf/any",
+        (
+            b"cpu,cpu=cpu-total,host=srv-7 usage_idle=91.25,usage_user=6i 1760000000250000000\n",
+            (
+                b"# all\r\nmem,host=a used=1u\n\n"
+                b'cpu,host=a\\ b,cpu=c usage_idle=T,odd\\ name="so so",s="\\"\n,="\n'
+            ),
+        ),
+    ),
     (VALUE, "shellies/plug-1", (b"12.5", b" -42\n", b"1e3", b"true")),
     (
         COLLECTD,
@@ -147,7 +169,7 @@ _VALUES = (
 )  # fmt: skip
 _SCRAPS = (
     b"[" * 1100, b"{", b"}", b"]", b",", b":", b'"', b"\\", b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf",
-    b"\xc2\xa0", b" ", b"\n", b"-", b".", b"e", b"_", b"", b":U", b":nan",
+    b"\xc2\xa0", b" ", b"\n", b"-", b".", b"e", b"_", b"", b"=", b'="', b'\\"', b"\\ ", b":U", b":nan",
 )  # fmt: skip
 _WORDS = re.compile(rb'"[^"]*"|[-+.\w]+')
 

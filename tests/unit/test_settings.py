@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from detector import daemon_settings, settings, stream_settings, transport_settings
 from detector.settings import SettingsError, load
 from detector.simulate.output import stream_settings as simulated
+from detector.stream.decode import FORMATS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config/detector.toml"
@@ -65,7 +66,7 @@ MESSAGES = {
     "stream-without-entity": "streams.0.entity: List should have at least 1 item after validation, not 0",
     "stream-name": "streams.0.name: String should match pattern '^[a-zA-Z][a-zA-Z0-9_-]{0,62}$'",
     "two-of-a-name": "streams: two streams are named 'interfaces'",
-    "unknown-format": "streams.0.format: unknown format 'xml'; known: collectd, json, telegraf-json, value",
+    "unknown-format": f"streams.0.format: unknown format 'xml'; known: {', '.join(sorted(FORMATS))}",
     "topic-template": "streams.0.topic: topic template 'telegraf/{device/x':"
     " level '{device' is neither literal nor {label}",
     "topic-shared": "streams.0.topic: topic template '$share/a/{device}':"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from detector.stream.decode.collectd import collectd_decode
+from detector.stream.decode.influx import influx_decode
 from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.labels import clean
 from detector.stream.decode.records import Decode
@@ -24,6 +25,7 @@ from detector.stream.definition import Definition
 
 FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "collectd": collectd_decode,
+    "influx": influx_decode,
     "json": json_decode,
     "telegraf-json": telegraf_decode,
     "value": value_decode,

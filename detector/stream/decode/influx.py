@@ -1,0 +1,204 @@
+"""Format `influx`: the line protocol, as Telegraf's `outputs.mqtt` writes it by default.
+
+One metric a message, or with `layout = "batch"` a line for each of many::
+
+    interface,agent_host=10.0.0.1,ifName=Gi0/0/1 ifHCInOctets=42i,ifDescr="to core" 1760000000000000000
+
+Fields are signals, tags are labels. With `layout = "field"` a topic ends in the name of a field, and the
+payload is its bare value: `{signal}` at the end of the stream's topic reads that.
+
+Only fields that are signals are looked at; the others may be anything. Bytes that are not UTF-8 become
+U+FFFD, as in Telegraf's JSON: descriptions of interfaces are in no known encoding, and it passes them on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from detector.stream.decode.records import Decode, append_all, record_appender, signal_fields
+from detector.stream.decode.topic import Template
+from detector.stream.decode.value import value_decode
+from detector.stream.definition import Definition
+from detector.stream.nouns import Batch, Drop, Message
+
+SERIES_CHARS_MAX: Final = 1024
+"""A longer series (a metric's name and tags) is read anew each time: what is remembered has a bound."""
+
+Tags = Mapping[str, str]
+Fields = dict[str, float | str]
+Parts = tuple[str, str, str]
+"""Of a line: the series, the fields, the time."""
+
+_STAMP_DIGITS_MAX: Final = 19  # of an int64
+_BOOLEANS: Final = {
+    **dict.fromkeys(("t", "T", "true", "True", "TRUE"), 1.0),
+    **dict.fromkeys(("f", "F", "false", "False", "FALSE"), 0.0),
+}
+
+# Outside of strings a backslash escapes the separator behind it, and is itself before anything else. A string
+# begins behind a "=" and ends before a separator. It may hold line breaks: as strict as this is, no two
+# attempts that begin on different lines read far over the same text, so the time is linear whatever comes.
+_STRING: Final = r'"(?>[^"\\]++|\\.)*+"'
+_SERIES: Final = r"(?>[^ \t\n]++|(?<=\\)[ \t])++"
+_FIELDS: Final = rf'(?>[^ \t\n"]++|(?<=\\)[ \t]|(?<==){_STRING}(?=[, \t\n]|\Z))++'
+_LINES = re.compile(
+    rf"(?:(?![ \t]*\#)[ \t]*+{_SERIES}[ \t]++{_FIELDS}(?:[ \t]++[^\n]*+)?+(?=\n|\Z)|[^\n]++)", re.DOTALL
+)
+_PARTS = re.compile(rf"({_SERIES})[ \t]++({_FIELDS})(?:[ \t]++([^\n]*+))?+\Z", re.DOTALL)
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_COMMA = re.compile(r"(?<!\\),")
+_EQUALS = re.compile(r"(?<!\\)=")
+_ESCAPE = re.compile(r"\\([,= ])")
+_STRING_ESCAPE = re.compile(r'\\(["\\])')
+
+
+def influx_decode(definition: Definition) -> Decode:
+    """Return the `decode` of a stream of this format.
+
+    Raises:
+        ValueError: The topic has `{signal}`, and does not fit; see `value_decode`.
+    """
+    if "signal" in Template(definition.topic).labels:
+        return value_decode(definition)
+    append_record = record_appender(definition)
+    time = definition.layout.time
+    names = {*signal_fields(definition), *([time] if time else ())}
+    read_plainly, read_carefully = plain_reader(names), careful_reader(names)
+    read_tags = tags_reader(definition.layout.metric)
+    remembered = lru_cache(definition.entities_max)(read_tags)
+
+    def append(line: str, message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
+        parts = split_plainly(line)
+        fields = read_plainly(parts[1]) if parts is not None else None
+        if parts is None or fields is None:
+            parts = split_carefully(line)
+            if parts is None:
+                return Drop.MALFORMED
+            fields = read_carefully(parts[1])
+        if not fields:
+            return Drop.NO_SIGNAL if "=" in parts[1] else Drop.MALFORMED
+        series = parts[0]
+        tags = remembered(series) if len(series) <= SERIES_CHARS_MAX else read_tags(series)
+        if isinstance(tags, Drop):
+            return tags
+        stamped = fields if time in fields else _stamped(time or "timestamp", parts[2])
+        return append_record(fields, tags, stamped, None, labels, message.arrival_s, batch)
+
+    def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
+        text = message.payload.decode("utf-8", "replace").strip("\ufeff\0 \t\r\n")
+        if "\n" not in text and text[:1] != "#":
+            return append(text, message, labels, batch) if text else Drop.PAYLOAD_EMPTY
+        return append_all(split_lines(text), lambda line: append(line, message, labels, batch), batch)
+
+    return decode
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text without comments and blank lines; a string may hold line breaks."""
+    text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    if '"' in text and ("\\" in text or any(line.count('"') % 2 for line in lines)):
+        lines = _LINES.findall(text)
+    stripped = (line.strip(" \t\r") for line in lines)
+    return [line for line in stripped if line and line[0] != "#"]
+
+
+def split_plainly(line: str) -> Parts | None:
+    """Return the parts of a line; None where only `split_carefully` can tell.
+
+    Of every string an empty one is left, or what a device says of itself might be taken for a field.
+    """
+    if "\\" in line or "\t" in line:
+        return None
+    series, _, rest = line.partition(" ")
+    if '"' in rest:
+        rest = _STRINGS.sub('""', rest)
+        strings = rest.count('=""')
+        if rest.count('"') != 2 * strings or f"{rest},".count('"",') + rest.count('"" ') != strings:
+            return None
+    fields, _, stamp = rest.partition(" ")
+    return (series, fields, stamp) if series and fields else None
+
+
+def split_carefully(line: str) -> Parts | None:
+    """Return the parts of a line as the grammar has them; None where it does not follow it."""
+    match = _PARTS.match(line)
+    return (match[1], match[2], match[3] or "") if match else None
+
+
+def plain_reader(names: Iterable[str]) -> Callable[[str], Fields | None]:
+    """Return a function that gives those of the fields of `split_plainly` that have one of the names.
+
+    It gives None where one of them does not look like a number.
+    """
+    written = _written(names)
+    find = re.compile(rf",({_any_of(written)})=(?:([-+.0-9eE]++)[iu]?+(?![^,])|)").findall
+
+    def read(fields: str) -> Fields | None:
+        try:
+            return {written[key]: float(number) for key, number in find("," + fields)}
+        except ValueError:
+            return None
+
+    return read
+
+
+def careful_reader(names: Iterable[str]) -> Callable[[str], Fields]:
+    """Return a function that gives those of the fields of `split_carefully` that have one of the names.
+
+    What does not look like a number becomes text; others say whether that stands for one.
+    """
+    written = _written(names)
+    find = re.compile(
+        rf"{_STRING}|(?<!\\),({_any_of(written)})=(?:([-+.0-9eE]++)[iu]?+(?![^,])|({_STRING}|[^,]*+))",
+        re.DOTALL,
+    ).findall
+
+    def read(fields: str) -> Fields:
+        found = find("," + fields)
+        return {written[key]: _value(number, other) for key, number, other in found if key}
+
+    return read
+
+
+def _written(names: Iterable[str]) -> dict[str, str]:
+    """Return the names of fields by what is written in their place."""
+    return {re.sub(r"([,= ])", r"\\\1", name): name for name in names}
+
+
+def _any_of(written: Iterable[str]) -> str:
+    return "|".join(re.escape(name) for name in written)
+
+
+def _value(number: str, other: str) -> float | str:
+    if other[:1] == '"':
+        return _STRING_ESCAPE.sub(r"\1", other[1:-1])
+    try:
+        return float(number) if number else _BOOLEANS[other]
+    except (ValueError, KeyError):
+        return number or other
+
+
+def tags_reader(metric: str) -> Callable[[str], Tags | Drop]:
+    """Return a function that gives the tags of a series, or why it is not the stream's."""
+
+    def read(series: str) -> Tags | Drop:
+        name, *tags = _COMMA.split(series)
+        if not name:
+            return Drop.MALFORMED
+        if metric and _ESCAPE.sub(r"\1", name) != metric:
+            return Drop.NO_SIGNAL
+        pairs = (_EQUALS.split(tag, 1) for tag in tags if _EQUALS.search(tag))
+        return {_ESCAPE.sub(r"\1", key): _ESCAPE.sub(r"\1", value) for key, value in pairs}
+
+    return read
+
+
+def _stamped(time: str, stamp: str) -> dict[str, int | str]:
+    """Return a line's time where it is looked for."""
+    if stamp.isdecimal() and len(stamp) <= _STAMP_DIGITS_MAX:
+        return {time: int(stamp)}
+    return {time: stamp} if stamp else {}
