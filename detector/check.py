@@ -102,7 +102,7 @@ def refusals(definitions: Sequence[Definition], message: Message) -> set[Drop]:
         labels = one.template.match(message.topic)
         if labels is not None and not _leaving(one, message):
             batch = Batch()
-            reasons |= {one.decode(message, labels, batch), *batch.dropped}
+            reasons |= {one.decode(message, one.with_properties(labels, message), batch), *batch.dropped}
             reasons |= {_untimely(definition, time_s, message.arrival_s) for time_s in batch.times_s}
     return {reason for reason in reasons if reason is not None}
 
@@ -132,14 +132,15 @@ def _disbelief(definition: Definition, ahead_s: float) -> Drop | None:
 
 def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | None:
     one = decoder(definition)
-    labels = one.template.match(message.topic)
+    of_topic = one.template.match(message.topic)
     if leaving := _leaving(one, message):
         return [f"stream {definition.name}: a goodbye of {_named(leaving)}"], True
-    if labels is None:
+    if of_topic is None:
         if one.farewell is None or one.farewell.leaving(message.topic) is None:
             return None
         return [f"stream {definition.name}: no goodbye: {', '.join(definition.offline_payloads)}"], False
     batch = Batch()
+    labels = one.with_properties(of_topic, message)
     refusal = one.decode(message, labels, batch)
     what = f"dropped, {refusal}" if refusal else f"{len(batch.value)} samples"
     lines = [f"stream {definition.name}: {what}"]

@@ -48,8 +48,11 @@ class Streams:
             if not message.retained:
                 refusal = Drop.TOPIC_UNKNOWN
                 route = routes.get(message.topic)
-                for index, decode, labels in self._route(message.topic) if route is None else route:
+                for index, decode, of_topic in self._route(message.topic) if route is None else route:
                     batch, arrival_s = batches[index], arrivals[index]
+                    labels: Mapping[str, str] = of_topic
+                    if message.properties:
+                        labels = self._decoders[index].with_properties(of_topic, message)
                     answer = decode(message, labels, batch)
                     while len(arrival_s) < len(batch.entities):
                         arrival_s.append(message.arrival_s)

@@ -29,7 +29,11 @@ NOUNS = {"detector.stream.nouns", "detector.stream.definition"}
 HELPERS = {
     "detector.stream.align": {"detector.stream.counters"},
     "detector.stream.pipeline": {"detector.stream.clock", "detector.stream.roster", *STAGES},
-    "detector.stream.streams": {"detector.stream.decode", "detector.stream.decode.records", "detector.stream.pipeline"},
+    "detector.stream.streams": {
+        "detector.stream.decode",
+        "detector.stream.decode.records",
+        "detector.stream.pipeline",
+    },
 }
 """Which modules of the core may import more than the nouns."""
 PURE_PARSERS = {"orjson", "google", "cbor2", "re2"}

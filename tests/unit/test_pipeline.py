@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.stream.definition import Signal
+from detector.stream.definition import Layout, Signal
 from detector.stream.nouns import Drop, Message, State
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
@@ -207,6 +207,43 @@ def test_a_message_goes_to_every_stream_whose_template_fits_and_is_refused_only_
     assert not pipeline.messages_dropped
     pipeline.feed([message(payload=b'{"c": 1}')])
     assert sum(pipeline.messages_dropped.values()) == 1
+
+
+PAYLOAD = b'{"level": 1, "site": "payload"}'
+
+
+@pytest.mark.parametrize(
+    ("properties", "payload", "entity"),
+    [
+        ((("site", "fra"),), PAYLOAD, ("r", "fra")),
+        ((("site", "fra"), ("color", "red"), ("device", "x")), PAYLOAD, ("r", "fra")),
+        ((("site", "fra"), ("site", "muc")), PAYLOAD, ("r", "muc")),
+        ((("site", " fra\t"),), PAYLOAD, ("r", "fra")),
+        ((("site", ""),), PAYLOAD, ("r", "payload")),
+        ((("level", "7"),), PAYLOAD, ("r", "payload")),
+        ((("color", "red"),), b'{"level": 1}', None),
+        ((("site", "x" * 300),), PAYLOAD, None),
+    ],
+)
+def test_user_properties_are_labels_after_the_topics_and_before_the_payloads(properties, payload, entity):
+    pipeline = Streams([StreamPipeline(definition(entity=("device", "site")), None)])
+    pipeline.feed([message(payload=payload)._replace(properties=properties)])
+    assert [one for one in pipeline.streams[0].roster.entities if one] == ([entity] if entity else [])
+
+
+def test_a_property_is_a_label_where_the_level_of_the_topic_is_empty_and_of_no_other_message():
+    pipeline = Streams([StreamPipeline(definition(), None)])
+    named = message("tests/", b'{"level": 1}')._replace(properties=(("device", "a"),))
+    pipeline.feed([named, message("tests/", b'{"level": 1}')])
+    assert pipeline.streams[0].roster.entities[0] == ("a",)
+    assert pipeline.messages_dropped == {Drop.ENTITY_MISSING: 1}
+
+
+def test_a_pattern_looks_into_a_property_too():
+    layout = Layout(patterns=(("host", "(?P<site>[a-z]+)-(?P<device>.+)"),))
+    pipeline = Streams([StreamPipeline(definition(entity=("site", "device"), layout=layout), None)])
+    pipeline.feed([message(payload=b'{"level": 1}')._replace(properties=(("host", "fra-r1"),))])
+    assert pipeline.streams[0].roster.entities[0] == ("fra", "r1")
 
 
 def test_feeding_nothing_does_nothing():

@@ -22,6 +22,7 @@ from detector.stream.decode.telegraf_json import telegraf_decode
 from detector.stream.decode.topic import Template, template_of
 from detector.stream.decode.value import value_decode
 from detector.stream.definition import Definition
+from detector.stream.nouns import Message
 
 FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "collectd": collectd_decode,
@@ -58,12 +59,24 @@ class Decoder(NamedTuple):
 
     `template` says which topics are the stream's, and gives the labels that they carry. `decode` takes
     a message, those labels and the batch to append to, and returns None or why the message is dropped.
-    `farewell` knows the topics on which entities say goodbye, where they do so apart from their values.
+    `named` are the user properties that are labels. `farewell` knows the topics on which entities say
+    goodbye, where they do so apart from their values.
     """
 
     template: Template
     decode: Decode
+    named: frozenset[str] = frozenset()
     farewell: Farewell | None = None
+
+    def with_properties(self, labels: Mapping[str, str], message: Message) -> Mapping[str, str]:
+        """Return the labels of a message: those of its topic, and of its user properties what that lacks.
+
+        Of several properties of one name the last one counts.
+        """
+        return {**labels, **{name: text for name, text in message.properties if self._lacks(labels, name)}}
+
+    def _lacks(self, labels: Mapping[str, str], name: str) -> bool:
+        return name in self.named and not labels.get(name)
 
 
 def decoder(definition: Definition) -> Decoder:
@@ -75,7 +88,13 @@ def decoder(definition: Definition) -> Decoder:
     """
     if definition.format not in FORMATS:
         raise ValueError(f"unknown format {definition.format!r}; known: {', '.join(sorted(FORMATS))}")
-    return Decoder(template_of(definition), FORMATS[definition.format](definition), _farewell(definition))
+    sources = (source for source, _ in definition.layout.patterns)
+    return Decoder(
+        template_of(definition),
+        FORMATS[definition.format](definition),
+        frozenset((*definition.entity, *sources)),
+        _farewell(definition),
+    )
 
 
 def _farewell(definition: Definition) -> Farewell | None:

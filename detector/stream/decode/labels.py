@@ -34,10 +34,10 @@ def entity_reader(definition: Definition) -> ReadEntity:
     """Return a function of (labels of the topic, record, envelope) that gives the entity.
 
     What a pattern found comes first, for an operator has asked for it. Then the topic, for a broker can
-    restrict who publishes to it. Then the path that `Layout.labels` gives, or else the field of the label's
-    name, in the record and then in the envelope. An empty text and null count as absent. It gives
-    ENTITY_MISSING where a label is absent, WRONG_SHAPE where one is no legal text, and LABEL_REFUSED where
-    one is not allowed.
+    restrict who publishes to it, with the user properties of the message where it has no such label. Then
+    the path that `Layout.labels` gives, or else the field of the label's name, in the record and then in the
+    envelope. An empty text and null count as absent. It gives ENTITY_MISSING where a label is absent,
+    WRONG_SHAPE where one is no legal text, and LABEL_REFUSED where one is not allowed.
 
     Raises:
         ValueError: A pattern or what is allowed makes no sense; the message says why.
