@@ -184,6 +184,12 @@ def test_what_counters_are_judged_by_is_read_into_columns_after_the_signals():
     assert (batch.signal, batch.value) == ([0, 1, 2, 3, 4, 5], [5, 7, 1, 3, 1.5, 1000])
 
 
+def test_a_flat_record_of_all_columns_has_each_in_its_place():
+    flat = replace(stream("octets"), witnesses=(Witness("boot", "boot_time"),))
+    batch = decode(flat, b'{"device":"a","octets":5,"boot":3}')[1]
+    assert (batch.record, batch.signal, batch.value) == ([0, 0], [0, 1], [5, 3])
+
+
 def test_a_message_that_only_tells_of_the_device_is_one_of_the_stream():
     drop, batch = decode(WITNESSED, b'{"device":"a","boot":3}')
     assert (drop, batch.entities, batch.signal, batch.value) == (None, [("a",)], [3], [3])

@@ -106,7 +106,7 @@ def record_appender(definition: Definition, taken: Container[str] = ()) -> Appen
     read_values = values_reader(definition)
     read_entity = remembering(entity_reader(definition), definition)
     read_time = time_reader(definition.layout, taken)
-    every_signal = range(len(definition.signals))
+    every_column = range(len(definition.columns))
 
     def append(
         fields: Mapping[str, Any],
@@ -117,7 +117,7 @@ def record_appender(definition: Definition, taken: Container[str] = ()) -> Appen
         arrival_s: float,
         batch: Batch,
     ) -> Drop | None:
-        signals: Sequence[int] = every_signal
+        signals: Sequence[int] = every_column
         values: Sequence[float] | None = read_all(fields)
         if values is None:
             signals, values = read_values(fields, batch)
