@@ -105,7 +105,8 @@ class Batch:
     `value` has what was published, integers among it: it becomes float64 for all samples at once.
 
     `silenced` are goodbyes: (how many records came before it, labels). Every entity that has these labels
-    is silent from there on, until it speaks again. `replies` are topics and payloads to publish.
+    is silent from there on, until it speaks again. `replies` are topics and payloads to publish. `missed` is
+    how many messages their publishers have numbered, and never came.
     """
 
     entities: list[Entity] = field(default_factory=list)
@@ -116,6 +117,7 @@ class Batch:
     dropped: Counter[Drop] = field(default_factory=Counter)
     silenced: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
     replies: list[tuple[str, bytes]] = field(default_factory=list)
+    missed: int = 0
 
 
 class Samples(NamedTuple):

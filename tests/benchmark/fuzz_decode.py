@@ -33,6 +33,7 @@ MESSAGE_DROPS = frozenset(
         Drop.NO_SIGNAL,
         Drop.TIME_UNREADABLE,
         Drop.MALFORMED,
+        Drop.ALIAS_UNKNOWN,
     }
 )
 COUNTED = frozenset(
@@ -45,6 +46,9 @@ COUNTED = frozenset(
         Drop.NO_SIGNAL,
         Drop.TIME_UNREADABLE,
         Drop.MALFORMED,
+        Drop.ALIAS_UNKNOWN,
+        Drop.DUPLICATE,
+        Drop.HISTORICAL,
     }
 )
 
@@ -107,9 +111,34 @@ INFLUX = Definition(
     Layout(metric="cpu"),
 )
 
+SPARKPLUG = Definition(
+    "sparkplug",
+    ("node", "device"),
+    (
+        Signal("temp"),
+        Signal("level"),
+        Signal("state", words=(("up", 1.0),)),
+        Signal("octets", field="Ports/{port}/Octets"),
+    ),
+    10.0,
+    60,
+    "spBv1.0/#",
+    "sparkplug",
+)
+
 _CPU = (
     b'{"fields":{"usage_idle":91.25,"usage_user":6.25},"name":"cpu",'
     b'"tags":{"cpu":"cpu-total","host":"srv-7"},"timestamp":1760000000250}'
+)
+# As pysparkplug encodes them: names, types, aliases; and then values, one of them historical.
+_DBIRTH = bytes.fromhex(
+    "08fa81b3c19c3312160a0474656d70100118fa81b3c19c332009650000ac4112160a056c6576656c100218fa81b3c19c33200250fd"
+    "ff03121d0a0e506f7274732f312f4f6374657473100318fa81b3c19c332008580a12160a057374617465100418fa81b3c19c33200c"
+    "7a02757012120a05626453657118fa81b3c19c33200458011801"
+)
+_DDATA = bytes.fromhex(
+    "08fa81b3c19c3312160a0474656d70100118fa81b3c19c332009650000b44112160a056c6576656c18fa81b3c19c332002280150fc"
+    "ff0312240a0e506f7274732f322f4f637465747318fa81b3c19c33200858808080808080808080011802"
 )
 CASES = (
     (
@@ -140,6 +169,8 @@ CASES = (
             b'[{"host":"muc-a-2","link":" down","timestamp":1760000000},{"host":"fra-r1","temp":4}]',
         ),
     ),
+    (SPARKPLUG, "spBv1.0/g1/DBIRTH/n1/d1", (_DBIRTH,)),
+    (SPARKPLUG, "spBv1.0/g1/DDATA/n1/d1", (_DBIRTH, _DDATA)),
     (TELEGRAF, "telegraf/any", (_CPU, b'{"metrics":[' + _CPU + b"," + _CPU + b"]}")),
     (
         INFLUX,

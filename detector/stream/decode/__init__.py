@@ -5,7 +5,7 @@ returns None; or it leaves the records and samples of the batch as they were and
 never raises. Smaller refusals are counted in `Batch.dropped`: every value that is no finite number, under
 NOT_A_NUMBER or NOT_FINITE; and every record that is refused beside others that are taken, under its
 reason. A message of which all values were refused is NO_SIGNAL. Whether a time is plausible is not asked
-here.
+here. A goodbye has no record: `decode` appends to `Batch.silenced` and returns None.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from detector.stream.decode.influx import influx_decode
 from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.labels import clean
 from detector.stream.decode.records import Decode
+from detector.stream.decode.sparkplug import sparkplug_decode
 from detector.stream.decode.telegraf_json import telegraf_decode
 from detector.stream.decode.topic import Template, template_of
 from detector.stream.decode.value import value_decode
@@ -28,6 +29,7 @@ FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "collectd": collectd_decode,
     "influx": influx_decode,
     "json": json_decode,
+    "sparkplug": sparkplug_decode,
     "telegraf-json": telegraf_decode,
     "value": value_decode,
 }
