@@ -202,6 +202,7 @@ class Daemon:
             time_s=time.time(),
             missing=tuple(_missing(mqtt)),
             mqtt=mqtt,
+            replies_dropped_total=self._streams.replies_dropped_total,
             messages_dropped={reason.value: count for reason, count in dropped.items()},
             examples={reason.value: one for reason, one in examples.items()},
             streams=streams,

@@ -98,6 +98,11 @@ class _Exporter(Collector):
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """Render a snapshot: one `Metric` a family, in the order in which the data travels."""
     yield from _ingest(snapshot.mqtt, snapshot.messages_dropped)
+    yield _counter(
+        "replies_dropped",
+        "Requests to publishers beyond what may wait",
+        [({}, snapshot.replies_dropped_total)],
+    )
     yield from _streams(snapshot.streams)
     yield from _entities(snapshot.streams)
     yield from _episodes(snapshot.streams)
@@ -143,6 +148,11 @@ def _streams(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
 
     newest = _known(({"stream": stream.name}, stream.step_s) for stream in streams)
     yield _gauge("step_timestamp_seconds", "The time of the newest closed step", newest)
+    yield _counter(
+        "messages_missed",
+        "Messages that their publishers numbered, and that never came",
+        each(lambda stream: stream.messages_missed_total),
+    )
     yield _counter("samples", "Samples accepted", each(lambda stream: stream.samples_total))
     dropped = [
         row

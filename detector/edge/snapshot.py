@@ -76,6 +76,7 @@ class StreamSnapshot:
     last_sample_s: Doubles
     episodes: tuple[OpenEpisode, ...]
     step_s: float  # time of the newest closed step; NaN before the first
+    messages_missed_total: int
     samples_total: int
     samples_dropped: Mapping[str, int]
     samples_reordered_total: int
@@ -179,6 +180,7 @@ class Snapshot:
     missing: tuple[str, ...]
     mqtt: MqttSnapshot = MqttSnapshot()
     messages_dropped: Mapping[str, int] = field(default_factory=dict)
+    replies_dropped_total: int = 0
     examples: Mapping[str, Example] = field(default_factory=dict)
     streams: tuple[StreamSnapshot, ...] = ()
     recordings: RecordingsSnapshot | None = None
@@ -205,6 +207,7 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         last_sample_s=decider.spoken_s[row],
         episodes=tuple(_open_episode(stream, index) for index in sorted(stream.why)),
         step_s=stream.align.closed_s,
+        messages_missed_total=stream.messages_missed_total,
         samples_total=stream.samples_total,
         samples_dropped={reason.value: count for reason, count in stream.dropped().items()},
         samples_reordered_total=stream.align.reordered_total,

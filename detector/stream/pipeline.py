@@ -76,6 +76,7 @@ class StreamPipeline:
         self._reconstruct = judge.reconstruct if judge else None
         self._ended: list[Closure] = []  # episodes that ended between steps, to be told with the next one
         self.why: dict[int, Scores] = {}
+        self.messages_missed_total = 0
         self.samples_total = 0
         self.samples_dropped: Counter[Drop] = Counter()
         self.windows_scored_total = 0
@@ -85,6 +86,7 @@ class StreamPipeline:
 
     def add(self, batch: Batch, arrival_s: Doubles) -> None:
         """Take decoded records in. `arrival_s` is `(records,)`."""
+        self.messages_missed_total += batch.missed
         self.samples_dropped.update(batch.dropped)
         time_s = np.array(batch.times_s)
         now_s, believed, went_back = self.clock.believe(time_s, arrival_s)

@@ -19,6 +19,8 @@ from detector.stream.pipeline import StreamPipeline
 TOPICS_MAX = 200_000
 """Topics whose stream and labels are remembered: two an entity of the largest fabric. Beyond, all are
 resolved anew."""
+REPLIES_MAX = 1_000
+"""Topics with a reply that waits: a turn's messages seldom ask for one, and then for one each."""
 
 
 class _Reader(NamedTuple):
@@ -36,7 +38,9 @@ class Streams:
         self.streams = tuple(streams)
         self._decoders = [decoder(stream.definition) for stream in self.streams]
         self._routes: dict[str, list[_Reader]] = {}
+        self._replies: dict[str, bytes] = {}
         self.messages_dropped: Counter[Drop] = Counter()
+        self.replies_dropped_total = 0
 
     def feed(self, messages: Sequence[Message]) -> None:
         """Decode messages; each gives samples or is counted under one reason."""
@@ -61,8 +65,21 @@ class Streams:
             if refusal is not None:
                 self.messages_dropped[refusal] += 1
         for stream, batch, arrival_s in zip(self.streams, batches, arrivals, strict=True):
-            if batch.entities or batch.dropped or batch.silenced:
+            if batch.entities or batch.dropped or batch.silenced or batch.missed:
                 stream.add(batch, np.array(arrival_s))
+            self._keep(batch.replies)
+
+    def replies(self) -> list[tuple[str, bytes]]:
+        """Hand out what is to be published, topic and payload, once; of a topic the newest."""
+        replies, self._replies = self._replies, {}
+        return list(replies.items())
+
+    def _keep(self, replies: Sequence[tuple[str, bytes]]) -> None:
+        for topic, payload in replies:
+            if topic in self._replies or len(self._replies) < REPLIES_MAX:
+                self._replies[topic] = payload
+            else:
+                self.replies_dropped_total += 1
 
     def _route(self, topic: str) -> list[_Reader]:
         """Return who reads a topic; it is asked once for each, and remembered."""

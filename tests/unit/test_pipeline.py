@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detector.stream.decode.sparkplug_b_pb2 import Payload
 from detector.stream.definition import Layout, Signal
 from detector.stream.nouns import Drop, Message, State
 from detector.stream.pipeline import StreamPipeline
@@ -251,6 +252,47 @@ def test_feeding_nothing_does_nothing():
     pipeline.feed([])
     pipeline.streams[0].add(batch(), np.empty(0))
     assert list(pipeline.tick(START_S)) == []
+
+
+# What is missed, and what is asked for
+
+
+def numbered(*numbers, node="n1", alias=None):
+    """Return data of a node with these numbers, by name or by an alias that no birth explains."""
+    for number in numbers:
+        payload = Payload(timestamp=int(START_S * 1000), seq=number)
+        payload.metrics.add(double_value=1.0, **({"name": b"level"} if alias is None else {"alias": alias}))
+        yield Message(f"spBv1.0/g/NDATA/{node}", payload.SerializeToString(), START_S)
+
+
+def edges(count=1):
+    one = definition(entity=("node",), topic="spBv1.0/#", format="sparkplug")
+    return Streams([StreamPipeline(one, None) for _ in range(count)])
+
+
+def test_messages_that_never_came_are_counted():
+    streams = edges()
+    streams.feed(list(numbered(0, 1, 4)))
+    streams.feed(list(numbered(6)))
+    assert streams.streams[0].messages_missed_total == 3
+    assert streams.streams[0].samples_total == 4
+
+
+def test_what_is_to_be_published_is_handed_out_once_a_topic_however_many_streams_ask():
+    streams = edges(3)
+    streams.feed([*numbered(0, alias=1), *numbered(0, alias=1, node="n2"), *numbered(1, alias=1)])
+    assert [topic for topic, _ in streams.replies()] == ["spBv1.0/g/NCMD/n1", "spBv1.0/g/NCMD/n2"]
+    assert streams.replies() == []
+    assert streams.messages_dropped == {Drop.ALIAS_UNKNOWN: 3}
+
+
+def test_replies_that_nobody_takes_are_bounded_and_counted(monkeypatch):
+    monkeypatch.setattr("detector.stream.streams.REPLIES_MAX", 2)
+    streams = edges()
+    for node in ("n1", "n2", "n3", "n4"):
+        streams.feed(list(numbered(0, alias=1, node=node)))
+    assert [topic for topic, _ in streams.replies()] == ["spBv1.0/g/NCMD/n1", "spBv1.0/g/NCMD/n2"]
+    assert streams.replies_dropped_total == 2
 
 
 # Goodbyes
