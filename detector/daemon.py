@@ -88,6 +88,7 @@ class Daemon:
         self._sign_of_life_s = 0.0
         self._status = ""
         self._hearing = Hearing(time.monotonic())
+        self._unwritten: list[Message] = []
         self._newest: Sequence[Message] = ()
         self._kept = [0] * len(settings.streams)
         self._examples: dict[Drop, Example] = {}
@@ -163,11 +164,23 @@ class Daemon:
         """Take in what had arrived, and close what is due, before the end."""
         while self._turn(0.0):
             pass
+        if self._unwritten:
+            say(LOG, "messages not recorded", logging.ERROR, messages=len(self._unwritten))
         if self._recorders:
             self._recorders.close()
 
+    def _take(self, wait_s: float) -> list[Message]:
+        """Return what has arrived and, where messages are recorded as they come, is on the disk."""
+        messages = self._unwritten or self._subscriber.take(MESSAGES_MAX, wait_s)
+        if self._recorders is None or self._recorders.write(messages):
+            self._unwritten = []
+            return messages
+        self._unwritten = messages
+        time.sleep(wait_s)  # or a disk that is full would be asked without end
+        return []
+
     def _turn(self, wait_s: float) -> int:
-        messages = self._subscriber.take(MESSAGES_MAX, wait_s)
+        messages = self._take(wait_s)
         self._streams.feed(messages)
         self._subscriber.acknowledge(messages)
         self._newest = messages[-EXAMINED_MAX:] or self._newest

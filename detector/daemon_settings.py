@@ -32,3 +32,4 @@ class RecordSettings(Part):
     flush_s: Seconds = 60.0
     bytes_max: int = Field(100 << 30, ge=1 << 20, le=1 << 60)
     age_max_s: float | None = Field(None, gt=0)
+    raw: bool = False

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pyarrow import parquet
 
 from detector.edge.recording import Step, read_entities, read_span, to_table
+from detector.edge.snapshot import RecordedSnapshot
 from detector.edge.tree import DAY_S, day_folder, whole_file
 from detector.logs import say
 from detector.stream.definition import Definition
@@ -126,6 +127,18 @@ class Recorder:
         full = self._rows >= self._rows_max
         due = bool(self._pending) and self._monotonic() - self._first_s >= self._flush_s
         return self._write() if full or due or everything else []
+
+    def snapshot(self) -> RecordedSnapshot:
+        """Return what was written, and what was not."""
+        return RecordedSnapshot(
+            stream=self._definition.name,
+            rows_total=self.rows_total,
+            bytes_total=self.bytes_total,
+            files_total=self.files_total,
+            errors_total=self.errors_total,
+            rows_lost_total=self.rows_lost_total,
+            rows_repeated_total=self.rows_repeated_total,
+        )
 
     def _known(self, time_s: float) -> frozenset[Entity]:
         """Return who has a row at a time already, here or on the disk."""

@@ -157,10 +157,21 @@ class RecordedSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class RawSnapshot:
+    """What was recorded of messages as they came. After an error they are written again."""
+
+    messages_total: int
+    bytes_total: int
+    files_total: int
+    errors_total: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingsSnapshot:
     """All recordings. `tree_bytes` is what they take on the disk; deleted ones gave way to its limits."""
 
     streams: tuple[RecordedSnapshot, ...]
+    raw: RawSnapshot | None  # None where messages are not recorded
     tree_bytes: int
     tree_bytes_max: int
     deleted_files_total: int

@@ -13,7 +13,15 @@ def run(verbs: Verbs) -> None:
 
 def record(verbs: Verbs) -> None:
     what = "Subscribe and write every step to Parquet, the trainer's food, until stopped."
-    add_verb(verbs, "record", what, lambda asked: _live(asked, recording=True), takes_settings=True)
+    parser = add_verb(verbs, "record", what, _recorded, takes_settings=True)
+    raw = "write messages as they came, too (NDJSON), and acknowledge them when they are on the disk"
+    parser.add_argument("--raw", action="store_true", help=raw)
+
+
+def _recorded(asked: argparse.Namespace) -> int:
+    if asked.raw:
+        asked.flags["record.raw"] = "true"
+    return _live(asked, recording=True)
 
 
 def _live(asked: argparse.Namespace, *, recording: bool = False) -> int:

@@ -59,6 +59,9 @@ EDGE_HELPERS = {
     "detector.edge.canary": {"detector.edge.reception"},
     "detector.edge.reception": {"detector.edge.framing", "detector.edge.inbox"},
     "detector.edge.wire": {"detector.edge.framing"},
+    "detector.edge.metrics": {"detector.edge.families", "detector.edge.metrics_recordings"},
+    "detector.edge.metrics_recordings": {"detector.edge.families"},
+    "detector.edge.raw": {"detector.edge.capture", "detector.edge.tree"},
     "detector.edge.recorder": {"detector.edge.recording", "detector.edge.tree"},
     "detector.edge.replay": {"detector.edge.publisher"},
 }

@@ -212,6 +212,7 @@ def samples_of_settings():
     texts = {"qos": "2", "protocol": "5", "format": "json", "level": "debug", "tls": "true"}
     texts |= {"tls_version_min": "1.3", "transport": "websockets", "websocket_path": "/x"}
     texts |= {"failover": "backup:1883,[::1]:1884", "persistent": "false", "age_max_s": "60"}
+    texts |= {"raw": "true"}
     for table, key in KEYS:
         if not table.startswith("streams") and key not in settings.SECRETS:
             default = TABLES[table].model_fields[key].default
