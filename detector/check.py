@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -91,36 +90,11 @@ def _get(host: str, port: int, page: str) -> tuple[bool, str]:
     return answer.status == http.HTTPStatus.OK, "; ".join(text.splitlines())
 
 
-def refusals(definitions: Sequence[Definition], message: Message) -> set[Drop]:
-    """Return why a message, or a part of it, is refused by the streams that read its topic.
-
-    What depends on the messages before it is not told: duplicates, entities_max, the clock of the data.
-    """
-    reasons: set[Drop | None] = set()
-    for definition in definitions:
-        one = decoder(definition)
-        labels = one.template.match(message.topic)
-        if labels is not None and not _leaving(one, message):
-            batch = Batch()
-            reasons |= {one.decode(message, one.with_properties(labels, message), batch), *batch.dropped}
-            reasons |= {_untimely(definition, time_s, message.arrival_s) for time_s in batch.times_s}
-    return {reason for reason in reasons if reason is not None}
-
-
 def _leaving(one: Decoder, message: Message) -> dict[str, str] | None:
     """Return the labels of those of whom a message is the goodbye."""
     if one.farewell is None or not one.farewell.says_so(message.payload):
         return None
     return one.farewell.leaving(message.topic)
-
-
-def _untimely(definition: Definition, time_s: float, arrival_s: float) -> Drop | None:
-    """Return why a time is refused by the clock of a stream, or by a step that is closed."""
-    disbelief = _disbelief(definition, time_s - arrival_s)
-    step_s = definition.step_s
-    closed_s = math.ceil(time_s / step_s) * step_s + definition.lateness_s
-    late = definition.clock == "wall" and closed_s < arrival_s
-    return disbelief or (Drop.LATE if late else None)
 
 
 def _disbelief(definition: Definition, ahead_s: float) -> Drop | None:

@@ -21,7 +21,7 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry
 
-from detector import __version__, check
+from detector import __version__
 from detector.caution import cautions
 from detector.edge import systemd
 from detector.edge.http import HttpServer
@@ -30,20 +30,19 @@ from detector.edge.mqtt import Subscriber
 from detector.edge.reception import Subscription
 from detector.edge.snapshot import (
     BundleSnapshot,
-    Example,
     MqttSnapshot,
     Snapshot,
     StreamSnapshot,
-    example,
+    refused_examples,
     stream_snapshot,
 )
-from detector.journal import Hearing, tell
+from detector.journal import Hearing, Refusals, tell
 from detector.logs import say
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
 from detector.recorders import Recorders
 from detector.settings import Settings, SettingsError, password
-from detector.stream.nouns import Bools, Drop, Floats, Message, Outcome, Reconstruct
+from detector.stream.nouns import Bools, Floats, Message, Outcome, Reconstruct
 from detector.stream.pipeline import Judge, StreamPipeline
 from detector.stream.streams import Streams
 from detector.stream_settings import StreamSettings
@@ -56,8 +55,6 @@ IDLE_S = 0.25
 """How long a turn waits for the first message; bounds how late a tick or a signal is noticed."""
 SNAPSHOT_S = 1.0
 """How old the snapshot may be where no step closes; scrapes are seconds apart."""
-EXAMINED_MAX = 5
-"""Messages that are decoded once more to find why they are refused, while a stream keeps none."""
 FORCED = 1
 
 
@@ -89,9 +86,7 @@ class Daemon:
         self._status = ""
         self._hearing = Hearing(time.monotonic())
         self._unwritten: list[Message] = []
-        self._newest: Sequence[Message] = ()
-        self._kept = [0] * len(settings.streams)
-        self._examples: dict[Drop, Example] = {}
+        self._refusals = Refusals()
 
     # Life
 
@@ -183,7 +178,7 @@ class Daemon:
         messages = self._take(wait_s)
         self._streams.feed(messages)
         self._subscriber.acknowledge(messages)
-        self._newest = messages[-EXAMINED_MAX:] or self._newest
+        self._subscriber.publish(self._streams.replies())
         now_s = time.time()
         if self._streams.due(now_s):
             with self._durations.tick.time():
@@ -208,8 +203,6 @@ class Daemon:
 
     def _take_snapshot(self) -> None:
         mqtt, streams = self._subscriber.snapshot(), tuple(self._stream_snapshots())
-        self._find_examples([stream.samples_kept_total for stream in streams])
-        examples = self._subscriber.examples() | self._examples
         dropped = Counter(self._subscriber.dropped()) + self._streams.messages_dropped
         self._snapshot = Snapshot(
             time_s=time.time(),
@@ -217,22 +210,14 @@ class Daemon:
             mqtt=mqtt,
             replies_dropped_total=self._streams.replies_dropped_total,
             messages_dropped={reason.value: count for reason, count in dropped.items()},
-            examples={reason.value: one for reason, one in examples.items()},
+            examples=self._subscriber.examples() | refused_examples(self._streams),
             streams=streams,
             recordings=self._recorders.snapshot() if self._recorders else None,
         )
         self._tell_status()
         self._hearing.watch(self._snapshot, time.monotonic())
+        self._refusals.watch(self._snapshot, time.monotonic())
         self._give_sign_of_life()
-
-    def _find_examples(self, kept: list[int]) -> None:
-        """Look why the newest messages are refused by the streams that kept no sample since the last time."""
-        each = zip(self._streams.streams, kept, self._kept, strict=True)
-        definitions = [stream.definition for stream, now, before in each if now == before]
-        for message in self._newest:
-            for reason in check.refusals(definitions, message):
-                self._examples[reason] = example(message.topic, message.payload)
-        self._kept, self._newest = kept, ()
 
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:
         for stream, loaded in zip(self._streams.streams, self._bundles, strict=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 
 from detector.edge.snapshot import Snapshot
 from detector.logs import say
 from detector.stream.definition import Definition
-from detector.stream.nouns import Entity, Outcome
+from detector.stream.nouns import Drop, Entity, Outcome
 from detector.stream.pipeline import StreamPipeline
 
 LOG = logging.getLogger("detector.daemon")
@@ -19,6 +20,10 @@ DEAF_S = 60.0
 """Without a sample for so long something is wrong, or the agents publish seldom; either is worth a line."""
 DEAF_AGAIN_S = 600.0
 """A night without a sample is fifty lines."""
+REFUSED_AGAIN_S = 600.0
+"""And a night of garbage as many, for each reason."""
+ORDINARY = {Drop.RETAINED, Drop.LATE, Drop.DUPLICATE, Drop.HISTORICAL, Drop.NO_SIGNAL}
+"""Of these some come on a good day too; they are told, and not as a warning."""
 
 
 def tell(stream: StreamPipeline, outcome: Outcome) -> None:
@@ -79,6 +84,27 @@ class Hearing:
             return False
         self._complain_s = monotonic_s + DEAF_AGAIN_S
         return True
+
+
+class Refusals:
+    """What is refused, told once and then not for a while: a line a reason, with the last thing it struck."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[int, float]] = {}
+
+    def watch(self, snapshot: Snapshot, monotonic_s: float) -> None:
+        """Tell of each reason whose count has grown since it was told, if that is long ago."""
+        counts = Counter(snapshot.messages_dropped)
+        for stream in snapshot.streams:
+            counts.update(stream.samples_dropped)
+        for reason, count in counts.items():
+            told, due_s = self._told.get(reason, (0, -math.inf))
+            if count > told and monotonic_s >= due_s:
+                self._told[reason] = count, monotonic_s + REFUSED_AGAIN_S
+                one = snapshot.examples.get(reason)
+                facts = {} if one is None else {"of": one.of, "what": one.what}
+                level = logging.INFO if reason in ORDINARY else logging.WARNING
+                say(LOG, "refused", level, reason=reason, count=count - told, **facts)
 
 
 def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, **facts: object) -> None:

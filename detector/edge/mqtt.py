@@ -110,9 +110,9 @@ class Subscriber:
         """Return how many messages were refused since the start, by reason."""
         return dict(self._reception.dropped)
 
-    def examples(self) -> dict[Drop, Example]:
+    def examples(self) -> dict[str, Example]:
         """Return the first message that was refused for each reason; none for a topic that is no text."""
-        return dict(self._reception.examples)
+        return {reason.value: one for reason, one in self._reception.examples.items()}
 
     def snapshot(self) -> MqttSnapshot:
         """Return the state of the connection. `inbox_messages_max` is the size of the inbox."""

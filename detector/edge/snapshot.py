@@ -9,24 +9,41 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Doubles, Drop, Entity, Floats, State
+from detector.stream.nouns import Bools, Doubles, Entity, Floats, State
 from detector.stream.pipeline import StreamPipeline
+from detector.stream.streams import Streams
 
 EXAMPLE_CHARS_MAX: Final = 200
 """Of a refused message that the log shows: the first fields of a Telegraf metric, two lines of a screen."""
 
 
 class Example(NamedTuple):
-    """A refused message, cut to what a line of the log can show; the log escapes it."""
+    """What was refused, cut to what a line of the log can show; the log escapes it.
 
-    topic: str
-    payload: str
+    `of` is a topic or an entity, `what` a payload or what is wrong with the entity.
+    """
+
+    of: str
+    what: str
 
 
 def example(topic: str, payload: bytes | bytearray) -> Example:
     """Return a refused message as an example, whatever its bytes are and however many."""
     some = payload[: 4 * (EXAMPLE_CHARS_MAX + 1)]  # a character has four bytes at most
     return Example(_cut(topic), _cut(some.decode("utf-8", "replace")))
+
+
+def refused_examples(streams: Streams) -> dict[str, Example]:
+    """Return what was refused lately, by reason: messages, and entities whose times are not believed."""
+    found = {
+        reason.value: example(message.topic, message.payload) for reason, message in streams.refused.items()
+    }
+    for stream in streams.streams:
+        for reason, (entity, ahead_s) in stream.doubted.items():
+            how = f"{ahead_s:.0f} s ahead of" if ahead_s > 0 else f"{-ahead_s:.0f} s behind"
+            whose = f"the clock of stream {stream.definition.name}"
+            found[reason.value] = Example(_cut(" ".join(entity)), f"{how} {whose}")
+    return found
 
 
 def _cut(text: str) -> str:
@@ -84,12 +101,6 @@ class StreamSnapshot:
     windows_scored_total: int
     entities_refused_total: int
     episodes_total: int
-
-    @property
-    def samples_kept_total(self) -> int:
-        """Samples that became part of a step; `samples_total` counts the late and the repeated ones too."""
-        gone = (self.samples_dropped.get(reason.value, 0) for reason in (Drop.LATE, Drop.DUPLICATE))
-        return self.samples_total - sum(gone)
 
 
 class ConnectFailure(StrEnum):

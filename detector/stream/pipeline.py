@@ -63,7 +63,11 @@ class _Closed:
 
 
 class StreamPipeline:
-    """One stream, from samples to verdicts."""
+    """One stream, from samples to verdicts.
+
+    `why` has the newest scored step of each open episode. `doubted` names an entity whose times are not
+    believed, and how many seconds ahead of the clock they are.
+    """
 
     def __init__(self, definition: Definition, judge: Judge | None) -> None:
         self.definition = definition
@@ -79,6 +83,7 @@ class StreamPipeline:
         self.messages_missed_total = 0
         self.samples_total = 0
         self.samples_dropped: Counter[Drop] = Counter()
+        self.doubted: dict[Drop, tuple[Entity, float]] = {}
         self.windows_scored_total = 0
         self.episodes_total = 0
 
@@ -96,7 +101,9 @@ class StreamPipeline:
         if not believed.all():
             for index in np.flatnonzero(~believed[record]):
                 at = record[index]
-                self.samples_dropped[self.clock.refusal(time_s[at], now_s[at])] += 1
+                reason = self.clock.refusal(time_s[at], now_s[at])
+                self.samples_dropped[reason] += 1
+                self.doubted[reason] = batch.entities[at], float(time_s[at] - now_s[at])
         entities: list[Entity | None] = list(batch.entities)
         for unbelieved in np.flatnonzero(~believed).tolist():
             entities[unbelieved] = None

@@ -32,7 +32,7 @@ class _Reader(NamedTuple):
 
 
 class Streams:
-    """All streams: messages in, outcomes out."""
+    """All streams: messages in, outcomes out. `refused` has a recent message for each reason."""
 
     def __init__(self, streams: Sequence[StreamPipeline]) -> None:
         self.streams = tuple(streams)
@@ -41,8 +41,9 @@ class Streams:
         self._replies: dict[str, bytes] = {}
         self.messages_dropped: Counter[Drop] = Counter()
         self.replies_dropped_total = 0
+        self.refused: dict[Drop, Message] = {}
 
-    def feed(self, messages: Sequence[Message]) -> None:
+    def feed(self, messages: Sequence[Message]) -> None:  # noqa: C901 -- each call would cost a tenth of it
         """Decode messages; each gives samples or is counted under one reason."""
         batches = [Batch() for _ in self.streams]
         arrivals: list[list[float]] = [[] for _ in self.streams]
@@ -57,13 +58,17 @@ class Streams:
                     labels: Mapping[str, str] = of_topic
                     if message.properties:
                         labels = self._decoders[index].with_properties(of_topic, message)
+                    kinds = len(batch.dropped)
                     answer = decode(message, labels, batch)
+                    if len(batch.dropped) > kinds:
+                        self.refused.update(dict.fromkeys(list(batch.dropped)[kinds:], message))
                     while len(arrival_s) < len(batch.entities):
                         arrival_s.append(message.arrival_s)
                     if refusal is not None:  # it counts as refused where every stream refuses it
                         refusal = answer
             if refusal is not None:
                 self.messages_dropped[refusal] += 1
+                self.refused[refusal] = message
         for stream, batch, arrival_s in zip(self.streams, batches, arrivals, strict=True):
             if batch.entities or batch.dropped or batch.silenced or batch.missed:
                 stream.add(batch, np.array(arrival_s))

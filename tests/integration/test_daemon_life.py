@@ -102,8 +102,7 @@ def test_of_what_is_refused_it_keeps_an_example(fabric, tmp_path, monkeypatch):
         daemon._take_snapshot()
         return daemon._snapshot.examples
 
-    assert examples(good, b"{") == {}, "while samples are kept nothing is decoded twice"
-    assert examples(b"{\n") == {"not_json": Example(topic, "{\n")}
+    assert examples(good, b"{\n") == {"not_json": Example(topic, "{\n")}
     assert examples(b"[]", b"{\xff") == {
         "not_json": Example(topic, "{\n"),
         "wrong_shape": Example(topic, "[]"),
