@@ -39,6 +39,7 @@ class Mosquitto:
         credentials: User name and password that clients must give; none means anonymous.
         port: The port; 0 picks a free one.
         options: Further lines of mosquitto.conf.
+        verbose: Log every packet, which costs more than to deliver it.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Mosquitto:
         credentials: tuple[str, str] | None = None,
         port: int = 0,
         options: tuple[str, ...] = (),
+        *,
+        verbose: bool = True,
     ) -> None:
         self.program = program("mosquitto")
         self.port = port or free_port()
@@ -68,6 +71,7 @@ class Mosquitto:
             passwd = program("mosquitto_passwd")
             subprocess.run([passwd, "-b", password_file, *credentials], check=True, capture_output=True)
             lines.append(f"password_file {password_file}")
+        self._words = ["-v"] if verbose else []
         self._config = directory / "mosquitto.conf"
         self._config.write_text("\n".join(lines) + "\n")
 
@@ -76,11 +80,17 @@ class Mosquitto:
         """What the broker has said, over all of its lives."""
         return (self._directory / "mosquitto.log").read_text(errors="replace")
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Run, and return once it accepts connections."""
         with (self._directory / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self.program, "-v", "-c", str(self._config)], stdout=log, stderr=log
+                [self.program, *self._words, "-c", str(self._config)], stdout=log, stderr=log
             )
         wait_until(self._accepts, READY_S)
 

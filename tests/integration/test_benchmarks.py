@@ -1,0 +1,33 @@
+"""The benchmarks run: small, short, and with books that add up."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.daemon import ROOT
+from tests.support.programs import program
+
+
+def run(*words):
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, text=True, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("way", [(), ("--direct",)], ids=["mosquitto", "stub"])
+def test_the_ingest_benchmark_counts_every_message(way):
+    program("mosquitto")
+    small = ("--rounds", "1", "--devices", "10", "--interfaces", "5")
+    said = run("tests.benchmark.ingest", *small, "--only", "bare,bare5,ours,ours5,ours-qos1", *way)
+    # 50 entities; two of paho with 1 step of warm-up and 12 of a turn, three of the daemon with 34 and 12.
+    assert "all of 8,200 messages counted" in said
+
+
+def test_the_books_of_a_short_soak_add_up():
+    program("mosquitto")
+    said = run("tests.benchmark.soak", "--seconds", "9", "--rate", "500", "--cap", "300")
+    assert "the books add up" in said
+    assert "entities_max" in said
