@@ -48,7 +48,6 @@ _LINES = re.compile(
     rf"(?:(?![ \t]*\#)[ \t]*+{_SERIES}[ \t]++{_FIELDS}(?:[ \t]++[^\n]*+)?+(?=\n|\Z)|[^\n]++)", re.DOTALL
 )
 _PARTS = re.compile(rf"({_SERIES})[ \t]++({_FIELDS})(?:[ \t]++([^\n]*+))?+\Z", re.DOTALL)
-_STRINGS = re.compile(_STRING, re.DOTALL)
 _COMMA = re.compile(r"(?<!\\),")
 _EQUALS = re.compile(r"(?<!\\)=")
 _ESCAPE = re.compile(r"\\([,= ])")
@@ -115,9 +114,10 @@ def split_plainly(line: str) -> Parts | None:
         return None
     series, _, rest = line.partition(" ")
     if '"' in rest:
-        rest = _STRINGS.sub('""', rest)
-        strings = rest.count('=""')
-        if rest.count('"') != 2 * strings or f"{rest},".count('"",') + rest.count('"" ') != strings:
+        parts = rest.split('"')
+        rest = '""'.join(parts[::2])
+        ends = rest.count('"",') + rest.count('"" ') + rest.endswith('""')
+        if len(parts) % 2 == 0 or not rest.count('=""') == ends == len(parts) // 2:
             return None
     fields, _, stamp = rest.partition(" ")
     return (series, fields, stamp) if series and fields else None
