@@ -110,6 +110,15 @@ INFLUX = Definition(
     "influx",
     Layout(metric="cpu"),
 )
+PROMETHEUS = Definition(
+    "prometheus",
+    ("device", "ifName"),
+    (Signal("in", field="ifHCInOctets"), Signal("up", field='ifOperStatus{ifAlias="to \\"core\\""}')),
+    10.0,
+    60,
+    "metrics/{device}",
+    "prometheus",
+)
 
 SPARKPLUG = Definition(
     "sparkplug",
@@ -181,6 +190,18 @@ CASES = (
                 b"# all\r\nmem,host=a used=1u\n\n"
                 b'cpu,host=a\\ b,cpu=c usage_idle=T,odd\\ name="so so",s="\\"\n,="\n'
             ),
+        ),
+    ),
+    (
+        PROMETHEUS,
+        "metrics/r1",
+        (
+            (
+                b"# TYPE ifHCInOctets counter\n"
+                b'ifHCInOctets{ifAlias="to \\"core\\"",ifName="ge1"} 1.310822e+07 1760000000250\n'
+                b'ifOperStatus{ifAlias="to \\"core\\"",ifName="ge1"} 1 1760000000250 # {id="x"} 0.5 1\n# EOF\n'
+            ),
+            b'ifHCInOctets{ifName="ge1"} 1\r\nifOperStatus{ifName="ge1"} NaN\n{"ifHCInOctets",ifName="e2"} 3',
         ),
     ),
     (VALUE, "shellies/plug-1", (b"12.5", b" -42\n", b"1e3", b"true")),

@@ -1,6 +1,5 @@
 """Format `influx`: the line protocol as Telegraf documents it, in every layout of `outputs.mqtt`."""
 
-import time
 from collections import Counter
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from detector.stream.decode.influx import SERIES_CHARS_MAX
 from detector.stream.decode.records import RECORDS_MAX
 from detector.stream.definition import Definition, Layout, Signal
 from detector.stream.nouns import Batch, Drop, Message
+from tests.support.growth import growth
 
 ARRIVAL_S = 1_760_000_003.5
 
@@ -335,12 +335,4 @@ def test_a_series_that_is_too_long_to_be_remembered_is_read():
     ],
 )  # fmt: skip
 def test_the_time_is_linear_whatever_comes(line):
-    def took_s(lines):
-        payload = line * lines
-        start_s = time.process_time()
-        decode(VALUE, payload)
-        return time.process_time() - start_s
-
-    took_s(1000)
-    few_s = min(took_s(1000) for _ in range(3))
-    assert took_s(8000) < 40 * few_s + 0.01  # the square would be 64 times as much
+    assert growth(lambda lines: decode(VALUE, line * lines)) < 32  # the square would be 64

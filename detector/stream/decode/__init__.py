@@ -17,6 +17,7 @@ from detector.stream.decode.collectd import collectd_decode
 from detector.stream.decode.influx import influx_decode
 from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.labels import clean
+from detector.stream.decode.prometheus import prometheus_decode
 from detector.stream.decode.records import Decode
 from detector.stream.decode.sparkplug import sparkplug_decode
 from detector.stream.decode.telegraf_json import telegraf_decode
@@ -29,6 +30,7 @@ FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "collectd": collectd_decode,
     "influx": influx_decode,
     "json": json_decode,
+    "prometheus": prometheus_decode,
     "sparkplug": sparkplug_decode,
     "telegraf-json": telegraf_decode,
     "value": value_decode,
