@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -14,8 +13,9 @@ from detector.model import bundle
 from detector.settings import Settings
 from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.documents import parse_document
-from detector.stream.decode.labels import entity_reader
+from detector.stream.decode.labels import completed, missing_labels
 from detector.stream.decode.paths import find, parse_path
+from detector.stream.decode.places import places_reader
 from detector.stream.decode.records import signal_fields
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
@@ -134,6 +134,7 @@ class _Record(NamedTuple):
     fields: Any
     tags: Any
     envelope: Any
+    labels: Mapping[str, str]
 
 
 def _misfit(
@@ -141,7 +142,7 @@ def _misfit(
 ) -> Iterator[str]:
     """Say what a stream wants and a message lacks, and what the message has instead."""
     document = parse_document(message.payload)
-    records = _records(definition, document)
+    records = _records(definition, document, labels)
     if refused:
         levels = ", ".join(f'{name}="{level}"' for name, level in labels.items())
         yield f"  the topic gives: {levels or 'no label'}"
@@ -149,7 +150,7 @@ def _misfit(
         if refused:
             yield f"  wanted: one of {', '.join(signal_fields(definition))}"
         return
-    if missing := _missing_labels(definition, labels, records):
+    if missing := _missing_labels(definition, records):
         yield f"  missing of the entity: {', '.join(missing)}"
     if absent := [name for name in signal_fields(definition) if not _has(records, name)]:
         yield f"  not in this message: {_listed(absent)}"
@@ -159,34 +160,38 @@ def _misfit(
         yield f"  the message has: {_listed(list(_leaves(document))) or 'nothing with a name'}"
 
 
-def _records(definition: Definition, document: Any) -> list[_Record]:
+def _records(definition: Definition, document: Any, labels: Mapping[str, str]) -> list[_Record]:
     """Return the records of a message; those that have a signal, where any has one."""
     if definition.format == "telegraf-json":
         metrics = document.get("metrics") if isinstance(document, dict) else None
         found = metrics if isinstance(metrics, list) else [document]
         records = [
-            _Record(one.get("fields"), one.get("tags"), None) for one in found if isinstance(one, dict)
+            _Record(one.get("fields"), one.get("tags"), None, labels)
+            for one in found
+            if isinstance(one, dict)
         ]
     else:
-        path = definition.layout.records
-        inner = find(document, parse_path(path)) if path else document
-        found = inner if isinstance(inner, list) else [inner]
-        records = [_Record(one, one, document) for one in found if isinstance(one, dict)]
+        places = places_reader(definition)(document)
+        records = [
+            _Record(one.record, one.record, document, completed(labels, one.keys.items()))
+            for one in ([] if isinstance(places, Drop) else places)
+            if isinstance(one.record, dict)
+        ]
     wanted = signal_fields(definition)
     return [one for one in records if any(_has([one], name) for name in wanted)] or records
 
 
-def _missing_labels(
-    definition: Definition, labels: Mapping[str, str], records: Sequence[_Record]
-) -> list[str]:
+def _missing_labels(definition: Definition, records: Sequence[_Record]) -> list[str]:
     """Return the labels of the entity that a record lacks, with the path where one was looked for."""
     paths = dict(definition.layout.labels)
-    missing = []
-    for label in definition.entity:
-        read = entity_reader(replace(definition, entity=(label,)))
-        if any(read(labels, one.tags, one.envelope) is Drop.ENTITY_MISSING for one in records):
-            missing.append(f"{label} (at {paths[label]})" if label in paths else label)
-    return missing
+    missing = {
+        label for one in records for label in missing_labels(definition, one.labels, one.tags, one.envelope)
+    }
+    return [
+        f"{label} (at {paths[label]})" if label in paths else label
+        for label in definition.entity
+        if label in missing
+    ]
 
 
 def _has(records: Sequence[_Record], name: str) -> bool:

@@ -119,6 +119,16 @@ PROMETHEUS = Definition(
     "metrics/{device}",
     "prometheus",
 )
+KEYED = Definition(
+    "keyed",
+    ("device", "slot", "port"),
+    (Signal("rx", field="lanes[id=1].rx"), Signal("temp", field="sensors[name=cpu][state.ok=true].value")),
+    10.0,
+    60,
+    "t/+",
+    "json",
+    Layout(records="slots.{slot}.ports.{port}", labels=(("device", "tags[key=host].value"),)),
+)
 
 SPARKPLUG = Definition(
     "sparkplug",
@@ -180,6 +190,17 @@ CASES = (
     ),
     (SPARKPLUG, "spBv1.0/g1/DBIRTH/n1/d1", (_DBIRTH,)),
     (SPARKPLUG, "spBv1.0/g1/DDATA/n1/d1", (_DBIRTH, _DDATA)),
+    (
+        KEYED,
+        "t/r1",
+        (
+            (
+                b'{"slots":{"1":{"ports":{"e0":{"lanes":[{"id":1,"rx":5},{"id":2,"rx":6}],'
+                b'"sensors":[{"name":"cpu","state":{"ok":true},"value":41}]}}},'
+                b'"2":{"ports":{"e0":[{"lanes":[{"id":"1","rx":7}]}]}}},"tags":[{"key":"host","value":"r1"}]}'
+            ),
+        ),
+    ),
     (TELEGRAF, "telegraf/any", (_CPU, b'{"metrics":[' + _CPU + b"," + _CPU + b"]}")),
     (
         INFLUX,

@@ -290,6 +290,24 @@ def test_a_json_message_is_shown_with_its_time(config):
     assert sample.startswith(start)
 
 
+def test_records_under_keys_are_held_against_the_stream_too(config):
+    keyed = STREAMS.replace('time = "at"', 'records = "ports.{port}"').replace(
+        'entity = ["device"]', 'entity = ["device", "port", "slot"]'
+    )
+    Path(config).write_text(keyed, "utf-8")
+    payload = '{"ports": {"e0": {"temperature": 1}, "e1": {"temperature": 2, "load": 3}}}'
+    assert message(config, "sensors/s1/state", payload) == (
+        FAILED,
+        [
+            "stream sensors: dropped, entity_missing",
+            '  the topic gives: device="s1"',
+            "  missing of the entity: slot",
+            "  numbers that no signal uses: load",
+            "  the message has: ports.e0.temperature, ports.e1.temperature, ports.e1.load",
+        ],
+    )
+
+
 def test_a_sample_is_shown_with_what_is_made_of_it(config):
     scaled = 'temperature = { scale = 0.1, offset = -32, unit = "°C", words = { off = 0 } }'
     Path(config).write_text(STREAMS.replace("temperature = {}", scaled), "utf-8")

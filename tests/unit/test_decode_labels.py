@@ -1,11 +1,12 @@
 """Who a record is about: from the topic or the payload, cleaned, taken apart, and allowed or not."""
 
 import time
+import tracemalloc
 
 import pytest
 
-from detector.stream.decode import decoder
-from detector.stream.decode.labels import LABEL_CHARS_MAX, TEXTS_MAX, entity_reader
+from detector.stream.decode import decoder, labels
+from detector.stream.decode.labels import LABEL_CHARS_MAX, entity_reader
 from detector.stream.decode.patterns import PROGRAM_MAX, TEXT_CHARS_MAX, pattern_reader
 from detector.stream.definition import Definition, Layout, Signal
 from detector.stream.nouns import Batch, Drop, Message
@@ -215,9 +216,16 @@ def test_no_pattern_stalls(expression):
         assert time.perf_counter() - start_s < 0.5  # `re` would take longer than the universe has had
 
 
-def test_a_pattern_remembers_no_more_texts_than_its_limit():
-    reader = entity_reader(stream(patterns=(("host", "(?P<device>.+)"),)))
-    for index in range(TEXTS_MAX + 100):
-        assert reader({}, {"host": f"r{index}"}, None) == (f"r{index}",)
-    (cached,) = [cell.cell_contents for cell in reader.__closure__ if isinstance(cell.cell_contents, tuple)]
-    assert cached[0][2].cache_info().currsize == TEXTS_MAX
+def test_a_pattern_remembers_no_more_texts_than_its_limit(monkeypatch):
+    monkeypatch.setattr(labels, "TEXTS_MAX", 100)
+    tracemalloc.start()
+    read = entity_reader(stream(patterns=(("host", "(?P<device>.+)"),)))
+    held_bytes = []
+    for index in range(2000):
+        assert read({}, {"host": f"r{index}"}, None) == (f"r{index}",)
+        if index in (1, 100, 1999):
+            held_bytes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    first, full, last = held_bytes
+    assert full - first > 10_000
+    assert last - full < 5_000

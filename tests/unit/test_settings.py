@@ -89,6 +89,8 @@ MESSAGES = {
     "word-of-a-counter": "streams.0.signals.octets: a counter has no words: it counts",
     "word-without-number": "streams.0.signals.state.words.up: Input should be a valid number,"
     " unable to parse string as a number",
+    "records-not-a-label": "streams.0: records: 'port' is no label of the entity",
+    "records-malformed": "streams.0: records: '{if-name}' is neither a key nor {label}",
     "scale-of-zero": "streams.0.signals.octets.scale: a scale of 0 would make all values one",
     "offset-of-a-counter": "streams.0.signals.octets: a counter has no offset: its rate is what is judged",
     "unit-unreadable": "streams.0.signals.octets.unit: 'bit\\n/s' is no unit",

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from detector.stream.decode.collectd import collectd_decode
 from detector.stream.decode.influx import influx_decode
 from detector.stream.decode.json_records import json_decode
-from detector.stream.decode.labels import clean
+from detector.stream.decode.labels import check_labels, clean, completed, named_labels
 from detector.stream.decode.prometheus import prometheus_decode
 from detector.stream.decode.records import Decode
 from detector.stream.decode.sparkplug import sparkplug_decode
@@ -77,10 +77,7 @@ class Decoder(NamedTuple):
 
         Of several properties of one name the last one counts.
         """
-        return {**labels, **{name: text for name, text in message.properties if self._lacks(labels, name)}}
-
-    def _lacks(self, labels: Mapping[str, str], name: str) -> bool:
-        return name in self.named and not labels.get(name)
+        return completed(labels, (one for one in message.properties if one[0] in self.named))
 
 
 def decoder(definition: Definition) -> Decoder:
@@ -92,11 +89,11 @@ def decoder(definition: Definition) -> Decoder:
     """
     if definition.format not in FORMATS:
         raise ValueError(f"unknown format {definition.format!r}; known: {', '.join(sorted(FORMATS))}")
-    sources = (source for source, _ in definition.layout.patterns)
+    check_labels(definition)
     return Decoder(
         template_of(definition),
         FORMATS[definition.format](definition),
-        frozenset((*definition.entity, *sources)),
+        named_labels(definition),
         _farewell(definition),
     )
 

@@ -1,4 +1,4 @@
-"""Format `json`: an object, an array of objects, or an object that has such an array somewhere.
+"""Format `json`: an object, an array of objects, or an object that has them somewhere; see `places`.
 
 A record is an object with the values of one entity, flat or nested; labels and time are in it, or in
 the envelope around an array, or in the topic::
@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from detector.stream.decode.documents import parse_document
-from detector.stream.decode.paths import find, parse_path
+from detector.stream.decode.labels import completed
+from detector.stream.decode.places import Place, places_reader
 from detector.stream.decode.records import Decode, append_all, record_appender, signal_fields
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Message
@@ -21,7 +22,7 @@ from detector.stream.nouns import Batch, Drop, Message
 def json_decode(definition: Definition) -> Decode:
     """Return the `decode` of a stream of this format."""
     append_record = record_appender(definition, taken=signal_fields(definition))
-    records_path = parse_path(definition.layout.records) if definition.layout.records else None
+    read_places = places_reader(definition) if definition.layout.records else None
 
     def append(
         record: Any, envelope: Any, message: Message, labels: Mapping[str, str], batch: Batch
@@ -34,11 +35,21 @@ def json_decode(definition: Definition) -> Decode:
         payload = parse_document(message.payload)
         if isinstance(payload, Drop):
             return payload
-        records = payload if records_path is None else find(payload, records_path)
-        if isinstance(records, list):
-            return append_all(records, lambda record: append(record, payload, message, labels, batch), batch)
-        if records_path is not None:
-            return Drop.WRONG_SHAPE
+        if read_places is not None:
+            return append_places(read_places(payload), payload, message, labels, batch)
+        if isinstance(payload, list):
+            return append_all(payload, lambda record: append(record, payload, message, labels, batch), batch)
         return append(payload, None, message, labels, batch)
+
+    def append_places(
+        places: list[Place] | Drop, envelope: Any, message: Message, labels: Mapping[str, str], batch: Batch
+    ) -> Drop | None:
+        if isinstance(places, Drop):
+            return places
+        return append_all(
+            places,
+            lambda one: append(one.record, envelope, message, completed(labels, one.keys.items()), batch),
+            batch,
+        )
 
     return decode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -40,20 +40,48 @@ def entity_reader(definition: Definition) -> ReadEntity:
     WRONG_SHAPE where one is no legal text, and LABEL_REFUSED where one is not allowed.
 
     Raises:
-        ValueError: A pattern or what is allowed makes no sense; the message says why.
+        ValueError: A pattern is malformed; the message says how.
     """
-    read = _plain_reader(definition)
+    read = _plain_reader(definition, definition.entity)
     if any(source != TOPIC for source, _ in definition.layout.patterns):
         read = _with_patterns(read, definition)
     return _with_allowed(read, definition) if definition.layout.allow else read
 
 
-def _plain_reader(definition: Definition) -> ReadEntity:
+def check_labels(definition: Definition) -> None:
+    """Check what the layout says of labels.
+
+    Raises:
+        ValueError: A pattern or what is allowed makes no sense; the message says why.
+    """
+    for source, expression in definition.layout.patterns:
+        signal = ("signal",) if source == TOPIC else ()  # a level of the topic can name it too
+        for group in pattern_groups(expression):
+            if group not in (*definition.entity, *signal):
+                raise ValueError(f"pattern {expression!r}: {group!r} is no label of the entity")
+    for label, texts in definition.layout.allow:
+        if label not in definition.entity:
+            raise ValueError(f"allow: {label!r} is no label of the entity")
+        for text in texts:
+            if "*" in text[1:-1] or (len(text) > 1 and text[0] == text[-1] == "*"):
+                raise ValueError(f"allow: {text!r}: a * stands at one end")
+
+
+def missing_labels(
+    definition: Definition, labels: Mapping[str, str], record: Any, envelope: Any
+) -> tuple[str, ...]:
+    """Return the labels of the entity that are absent; arguments as of `entity_reader`'s function."""
+    found = _pattern_reader(definition)(labels, record, envelope)
+    readers = ((label, _plain_reader(definition, (label,))) for label in definition.entity)
+    return tuple(label for label, read in readers if read(found, record, envelope) is Drop.ENTITY_MISSING)
+
+
+def _plain_reader(definition: Definition, entity: Sequence[str]) -> ReadEntity:
     paths = dict(definition.layout.labels)
-    sources = tuple((label, parse_path(paths.get(label, label))) for label in definition.entity)
+    sources = tuple((label, parse_path(paths.get(label, label))) for label in entity)
 
     def read(labels: Mapping[str, str], record: Any, envelope: Any) -> Entity | Drop:
-        entity = []
+        texts = []
         for label, path in sources:
             value = labels.get(label) or find(record, path)
             if value is None or value == "":
@@ -61,40 +89,39 @@ def _plain_reader(definition: Definition) -> ReadEntity:
             text = label_text(value)
             if isinstance(text, Drop):
                 return text
-            entity.append(text)
-        return tuple(entity)
+            texts.append(text)
+        return tuple(texts)
 
     return read
 
 
 def _with_patterns(read: ReadEntity, definition: Definition) -> ReadEntity:
+    find_labels = _pattern_reader(definition)
+    return lambda labels, record, envelope: read(find_labels(labels, record, envelope), record, envelope)
+
+
+def _pattern_reader(definition: Definition) -> Callable[[Mapping[str, str], Any, Any], Mapping[str, str]]:
+    """Return a function that gives the labels that it gets, with those that patterns find."""
     paths = dict(definition.layout.labels)
     sources = tuple(
         (source, parse_path(paths.get(source, source)), lru_cache(TEXTS_MAX)(pattern_reader(expression)))
         for source, expression in definition.layout.patterns
         if source != TOPIC
     )
-    for source, expression in definition.layout.patterns:
-        for group in pattern_groups(expression):
-            if group not in definition.entity and source != TOPIC:
-                raise ValueError(f"pattern {expression!r}: {group!r} is no label of the entity")
 
-    def read_with_patterns(labels: Mapping[str, str], record: Any, envelope: Any) -> Entity | Drop:
+    def read(labels: Mapping[str, str], record: Any, envelope: Any) -> Mapping[str, str]:
         found = dict(labels)
         for source, path, groups in sources:
             value = labels.get(source) or find(record, path)
             text = label_text(find(envelope, path) if value is None or value == "" else value)
             if not isinstance(text, Drop):
                 found.update(groups(text))
-        return read(found, record, envelope)
+        return found
 
-    return read_with_patterns
+    return read
 
 
 def _with_allowed(read: ReadEntity, definition: Definition) -> ReadEntity:
-    for label, _ in definition.layout.allow:
-        if label not in definition.entity:
-            raise ValueError(f"allow: {label!r} is no label of the entity")
     checks = tuple(
         (definition.entity.index(label), _allows(texts)) for label, texts in definition.layout.allow
     )
@@ -110,13 +137,21 @@ def _with_allowed(read: ReadEntity, definition: Definition) -> ReadEntity:
 
 def _allows(texts: Sequence[str]) -> Callable[[str], bool]:
     """Return whether a text is one of those, of which a `*` at one end stands for any text."""
-    for text in texts:
-        if "*" in text[1:-1] or (len(text) > 1 and text[0] == text[-1] == "*"):
-            raise ValueError(f"allow: {text!r}: a * stands at one end")
     exact = frozenset(texts)
     starts = tuple(text[:-1] for text in texts if text.endswith("*"))
     ends = tuple(text[1:] for text in texts if text.startswith("*"))
     return lambda text: text in exact or text.startswith(starts) or text.endswith(ends)
+
+
+def named_labels(definition: Definition) -> frozenset[str]:
+    """Return the labels that somebody asks for: those of the entity, and those that a pattern looks into."""
+    return frozenset((*definition.entity, *(source for source, _ in definition.layout.patterns)))
+
+
+def completed(labels: Mapping[str, str], others: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Return labels, with others where there is none or an empty one."""
+    missing = {name: text for name, text in others if not labels.get(name)}
+    return {**labels, **missing} if missing else labels
 
 
 def label_text(value: Any) -> str | Drop:

@@ -41,7 +41,7 @@ def values_reader(definition: Definition) -> ReadValues:
     touched.
     """
     columns = tuple(
-        (index, field, parse_path(field) if "." in field else None)
+        (index, field, path if len(path := parse_path(field)) > 1 else None)
         for index, field in enumerate(signal_fields(definition))
     )
     words = tuple(words_of(column) for column in definition.columns)

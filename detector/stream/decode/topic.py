@@ -28,12 +28,10 @@ def template_of(definition: Definition) -> Template:
     Raises:
         ValueError: The template or a pattern is malformed; the message says how.
     """
-    expressions = [expression for source, expression in definition.layout.patterns if source == TOPIC]
-    for expression in expressions:
-        for group in pattern_groups(expression):
-            if group not in (*definition.entity, "signal"):
-                raise ValueError(f"pattern {expression!r}: {group!r} is no label of the entity")
-    return Template(definition.topic, expressions)
+    return Template(
+        definition.topic,
+        [expression for source, expression in definition.layout.patterns if source == TOPIC],
+    )
 
 
 class Template:
