@@ -10,13 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from detector.stream.decode import FORMATS, decoder
 from detector.stream.decode.topic import Template
-from detector.stream.definition import REFRESH_STEPS, Definition, Layout, Signal
+from detector.stream.definition import BITS_AUTO, REFRESH_STEPS, Definition, Layout, Signal, Witness
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 """What Prometheus accepts as a label name; entity labels become Prometheus labels as they are."""
 LABELS_RESERVED = frozenset({"stream", "signal", "state", "level", "reason", "le", "instance", "job"})
 COLUMNS_RESERVED = frozenset({"time", "train", "score", "anomalous"})
 """What recordings and scores call their own columns, beside a column an entity label or signal."""
+
+UPTIME_UNITS_S = {"ticks": 0.01, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
 
@@ -31,11 +33,13 @@ class SignalSettings(Part):
     """One column of a stream."""
 
     kind: Literal["gauge", "counter"] = "gauge"
-    bits: Literal[32, 64] = 64
+    bits: Literal["auto", 32, 64] = "auto"
     aggregate: Literal["last", "mean", "max", "sum"] = "last"
     direction: Literal["both", "above", "below"] = "both"
     field: str = ""
     rate_max: float | None = Field(None, gt=0)
+    rate_max_field: str = ""
+    rate_max_scale: float = Field(1.0, gt=0)
     words: dict[str, float] = Field({}, max_length=1000)
     scale: float = Field(1.0, ge=-(10**9), le=10**9)
     offset: float = Field(0.0, ge=-(10**9), le=10**9)
@@ -76,16 +80,33 @@ class SignalSettings(Part):
         return Signal(
             name,
             self.kind,
-            self.bits,
+            BITS_AUTO if self.bits == "auto" else self.bits,
             self.aggregate,
             self.direction,
             field=self.field or name,
             rate_max=float("inf") if self.rate_max is None else self.rate_max,
+            rate_max_field=self.rate_max_field,
+            rate_max_scale=self.rate_max_scale,
             words=tuple(sorted(self.words.items())),
             scale=self.scale,
             offset=self.offset,
             unit=self.unit,
         )
+
+
+class RestartSettings(Part):
+    """Where a payload tells whether the device, and with it every counter of the entity, restarted."""
+
+    uptime: str = ""
+    uptime_unit: Literal["ticks", "s", "ms", "us", "ns"] = "ticks"
+    boot_time: str = ""
+    boot_id: str = ""
+
+    def witnesses(self) -> tuple[Witness, ...]:
+        """Return the core's nouns."""
+        told = {"uptime": self.uptime, "boot_time": self.boot_time, "boot_id": self.boot_id}
+        unit_s = UPTIME_UNITS_S[self.uptime_unit]
+        return tuple(Witness(field, kind, unit_s) for kind, field in told.items() if field)
 
 
 class PayloadSettings(Part):
@@ -125,6 +146,7 @@ class StreamSettings(Part):
     bundle: Path | None = None
     signals: dict[str, SignalSettings] = Field(min_length=1, max_length=512)
     payload: PayloadSettings = PayloadSettings()
+    restart: RestartSettings = RestartSettings()
     offline_topic: str = ""
     offline_payloads: list[str] = ["offline"]
     lateness_s: float | None = Field(None, ge=0, le=86400)
@@ -216,6 +238,7 @@ class StreamSettings(Part):
             topic=self.topic,
             format=self.format,
             layout=self.payload.layout(),
+            witnesses=self.restart.witnesses(),
             offline_topic=self.offline_topic,
             offline_payloads=tuple(self.offline_payloads),
             clock=self.clock,

@@ -153,7 +153,12 @@ def _streams(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
         "Samples older than one before them",
         each(lambda one: one.samples_reordered_total),
     )
-    yield counter("counter_resets", "Counters that restarted", each(lambda one: one.counter_resets_total))
+    resets = [
+        ({"stream": stream.name, "signal": signal, "reason": reason}, float(count))
+        for stream in streams
+        for (signal, reason), count in stream.counter_resets.items()
+    ]
+    yield counter("counter_resets", "Counters that began anew", resets)
     yield counter(
         "entities_refused", "Entities beyond entities_max", each(lambda one: one.entities_refused_total)
     )

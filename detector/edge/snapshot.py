@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Doubles, Entity, Floats, State
+from detector.stream.nouns import Bools, Discontinuity, Doubles, Entity, Floats, State
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 
@@ -97,7 +97,8 @@ class StreamSnapshot:
     samples_total: int
     samples_dropped: Mapping[str, int]
     samples_reordered_total: int
-    counter_resets_total: int
+    counter_resets: Mapping[tuple[str, str], int]  # by signal and reason
+    counter_looks: Mapping[str, int]  # samples of each counter that a reset was looked for in
     windows_scored_total: int
     entities_refused_total: int
     episodes_total: int
@@ -233,11 +234,26 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         samples_total=stream.samples_total,
         samples_dropped={reason.value: count for reason, count in stream.dropped().items()},
         samples_reordered_total=stream.align.reordered_total,
-        counter_resets_total=stream.align.resets_total,
+        counter_resets=_resets(stream),
+        counter_looks={
+            signal.name: int(looks)
+            for signal, looks in zip(definition.signals, stream.align.counter_looks, strict=True)
+            if signal.kind == "counter"
+        },
         windows_scored_total=stream.windows_scored_total,
         entities_refused_total=stream.roster.refused_total,
         episodes_total=stream.episodes_total,
     )
+
+
+def _resets(stream: StreamPipeline) -> dict[tuple[str, str], int]:
+    counts = zip(stream.definition.signals, stream.align.discontinuities.tolist(), strict=True)
+    return {
+        (signal.name, reason.value): count
+        for signal, each in counts
+        if signal.kind == "counter"
+        for reason, count in zip(Discontinuity, each, strict=True)
+    }
 
 
 def _open_episode(stream: StreamPipeline, row: int) -> OpenEpisode:

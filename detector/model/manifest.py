@@ -19,7 +19,7 @@ class _Signal(_Part):
 
     name: Name
     kind: Literal["gauge", "counter"]
-    bits: Literal[32, 64]
+    bits: Literal[32, 64] = 64
     aggregate: Literal["last", "mean", "max", "sum"]
     direction: Literal["both", "above", "below"] = "both"
     rate_max: float = Field(default=math.inf, gt=0, allow_inf_nan=True)

@@ -7,13 +7,14 @@ from dataclasses import asdict
 from math import inf
 from typing import Any
 
-from detector.stream.definition import Definition, Signal
+from detector.stream.definition import BITS_AUTO, Definition, Signal
 
 FIXED = ("kind", "bits", "aggregate", "words", "scale", "offset")
-"""What training fixes of a signal; direction, highest rate and unit may be turned without training again."""
+"""What training fixes of a signal; direction, highest rate and unit may be turned without training again.
+Bits are fixed where both sides say them: those that are found out are the true ones."""
 UNTRAINED = {"field", "unit", "rate_max_field", "rate_max_scale"}
 """What a manifest does not say of a signal: where a payload had it, and what people call it."""
-OMITTED = {"words": (), "scale": 1.0, "offset": 0.0}
+OMITTED = {"bits": BITS_AUTO, "words": (), "scale": 1.0, "offset": 0.0}
 """What a manifest says of a signal only where it is not this, as manifests that know nothing of it do."""
 
 
@@ -78,11 +79,15 @@ def _different_signals(trained: Sequence[Signal], asked: Sequence[Signal]) -> li
         for name in new
         if name in old
         for key in FIXED
-        if _fixed(old[name], key) != _fixed(new[name], key)
+        if _fixed(old[name], key) != _fixed(new[name], key) and not _found_out(key, old[name], new[name])
     ]
     if not lines and list(old) != list(new):
         lines.append(f"signals: the order differs: bundle {list(old)}, settings {list(new)}")
     return lines
+
+
+def _found_out(key: str, trained: Signal, asked: Signal) -> bool:
+    return key == "bits" and BITS_AUTO in (trained.bits, asked.bits)
 
 
 def _fixed(signal: Signal, key: str) -> Any:

@@ -40,7 +40,7 @@ class Align:
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         self._width = len(definition.signals)
-        self._is_counter = np.array([signal.kind == "counter" for signal in definition.signals])
+        self._is_counter = np.array([column.kind == "counter" for column in definition.columns])
         self._aggregate = np.array([signal.aggregate for signal in definition.signals])
         self._scale = np.array([signal.scale for signal in definition.signals])
         self._offset = np.array([signal.offset for signal in definition.signals])
@@ -53,9 +53,14 @@ class Align:
         self.reordered_total = 0
 
     @property
-    def resets_total(self) -> int:
-        """How many counter resets were seen."""
-        return self._counters.resets_total
+    def discontinuities(self) -> Ints:
+        """How often counters began anew, `(signals, reasons)` in the order of `Discontinuity`."""
+        return self._counters.discontinuities
+
+    @property
+    def counter_looks(self) -> Ints:
+        """How many samples that was looked for in, `(signals,)`."""
+        return self._counters.looks
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
@@ -154,6 +159,9 @@ class Align:
         assert self._next is not None
         step = self._next
         self._next += 1
+        self._counters.hear(samples)
+        if len(self._is_counter) > self._width:
+            samples = samples.take(samples.signal < self._width)
         rows, position = np.unique(samples.row, return_inverse=True)
         value = np.full((len(rows), self._width), np.nan)
         counter = self._is_counter[samples.signal]

@@ -4,66 +4,111 @@ A device tells how much it has counted since it started; what is judged is the r
 samples of a counter one of these is true, tested in this order:
 
     first    nothing came before, or so long ago that it says nothing: a new base, no rate
-    grown    the difference over the time since the last counted sample is the rate
-    wrapped  it fell, and adding 2**bits makes a rate that this counter has been seen to reach
+    restart  the device says that it restarted, see `detector.stream.restarts`: a new base, no rate, counted,
+             even if the value is higher than before
+    wrapped  it fell, and adding what it counts up to makes a growth that is plausible, see below
     reset    it fell otherwise, or beside another one of the entity that did (reboot, cleared, replaced
-             card): a new base, no rate, counted;
-             so is a growth above the signal's `rate_max`, which no interface of that speed can make
+             card): a new base, no rate, counted
+    too fast it grew by more than the line can carry in that time: a new base, no rate, counted
     pending  it stands still though it was moving: devices export faster than they refresh, so the
              next growth belongs to the whole time since the last one. Only a counter that stands
              still in two samples or more, and for `refresh_s` or longer, has the rate 0. A naive
              difference alternates between 0 and double instead (11 % of the samples of a 4.5 s export).
+             After a hole also one that grew by far less than before: a device that stalled first shows
+             what it had counted by then, and the missing part in the next sample, five times the rate
+    grown    the difference over the time since the last counted sample is the rate
+
+A fall is a wrap at a growth that the line can carry and that is at most `WRAP_RATE_FACTOR` times as fast as
+this counter has been seen; with a device that says that it did not restart, the line alone decides, or half
+the range where nobody knows the line.
 
 A counter moves once it has grown in two samples in a row, or twice within `MOVING_REFRESHES` refreshes, and
 until it stands still.
 
-A reset is a gap, never a spike, and never poisons what comes after it.
+A discontinuity (restart, reset, too fast) is a gap, never a spike, and never poisons what comes after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from detector.stream.definition import Definition
-from detector.stream.nouns import Bools, Doubles, Ints
+from detector.stream.definition import BITS_AUTO, Definition
+from detector.stream.nouns import Bools, Discontinuity, Doubles, Ints, Samples
+from detector.stream.restarts import Restarts
 
 MOVING_REFRESHES = 2.0
 """Refreshes within which two growths make a counter one that moves; a rare error now and then does not."""
+HOLE_REFRESHES = 2.0
+"""Refreshes without a counted sample that make a hole."""
+STALE_SHARE = 0.5
+"""Less growth after a hole than this share of what the newest rate promised may be stale."""
 WRAP_RATE_FACTOR = 4.0
 """A wrap is believed up to this multiple of the highest recent rate: traffic may burst, but a reboot
 at a random value implies a rate far above it."""
 RATE_HIGH_DECAY = 0.999
 """How the highest recent rate fades, a sample: a day at 10 s keeps 0.02 % of a burst."""
+RANGE_32, RANGE_64 = 2.0**32, 2.0**64
+SPEED_UNKNOWN = 2.0**32 - 1
+"""What ifSpeed says of a line too fast for its 32 bits, and Linux of one that is down."""
+
+_REASONS = tuple(Discontinuity)
+
+
+class _Looks(NamedTuple):
+    """One sample of each of some cells, and what came before it."""
+
+    cell: Ints
+    row: Ints
+    signal: Ints
+    time_s: Doubles
+    value: Doubles
+    base_s: Doubles
+    took_s: Doubles
+    line: Doubles  # how much the line can carry in that time
 
 
 class Counters:
     """The state of every counter: `(rows, signals)` arrays, reached by flat index `row * signals + signal`.
 
-    `value` was last seen at `at_s`; `base_s` is the time up to which growth has been counted (older than
-    `at_s` while a growth is pending); `grown_s` is the time of its newest growth, `moving` whether it moves,
-    `pending` whether it stood still in its last sample without being believed, `rate_high` the highest recent
-    rate.
+    Growth has been counted up to `value` at `base_s`, which are older than the last sample while a growth is
+    pending; `grown_s` is the time of its newest growth, `moving` whether it moves, `pending` whether it was
+    not believed in its last sample, `rate` its newest and `rate_high` its
+    highest recent rate, `rate_max` the one that is possible, `wide` whether it was ever above 32 bits.
+
+    `discontinuities` counts them, `(signals, reasons)` in the order of `Discontinuity`; `looks` the samples
+    that one was looked for in, `(signals,)`.
     """
 
     def __init__(self, definition: Definition) -> None:
         signals = definition.signals
         self._refresh_s = definition.refresh_s
         self._gap_max_s = definition.window_s
-        self._wrap = np.array([2.0**signal.bits for signal in signals])
-        self._rate_max = np.array([signal.rate_max for signal in signals])
+        self._bits = np.array([signal.bits for signal in signals])
+        self._line_rate = np.array([signal.rate_max for signal in signals])
         self._width = len(signals)
-        self.resets_total = 0
+        self._witnesses = [(definition.column_of(one.field), Restarts(one)) for one in definition.witnesses]
+        self._speeds = [
+            (definition.column_of(signal.rate_max_field), index, signal.rate_max_scale)
+            for index, signal in enumerate(signals)
+            if signal.rate_max_field
+        ]
+        self.discontinuities = np.zeros((self._width, len(_REASONS)), np.int64)
+        self.looks = np.zeros(self._width, np.int64)
         self._allocate(0)
 
     def _allocate(self, cells: int) -> None:
         self._value = np.full(cells, np.nan)
         self._base_s = np.full(cells, np.nan)
+        self._rate = np.zeros(cells)
         self._rate_high = np.zeros(cells)
+        self._rate_max = np.resize(self._line_rate, cells)
         self._grown_s = np.full(cells, -np.inf)
         self._moving = np.zeros(cells, bool)
         self._pending = np.zeros(cells, bool)
+        self._wide = np.zeros(cells, bool)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
@@ -71,16 +116,34 @@ class Counters:
         self._allocate(rows * self._width)
         for name, array in old.items():
             getattr(self, name)[: len(array)] = array
+        for _, restarts in self._witnesses:
+            restarts.resize(rows)
 
     def forget(self, rows: Ints) -> None:
         """Forget the entities in `rows`."""
         cells = (rows[:, None] * self._width + np.arange(self._width)).ravel()
         self._value[cells] = np.nan
         self._base_s[cells] = np.nan
+        self._rate[cells] = 0.0
         self._rate_high[cells] = 0.0
+        self._rate_max[cells] = np.tile(self._line_rate, len(rows))
         self._grown_s[cells] = -np.inf
         self._moving[cells] = False
         self._pending[cells] = False
+        self._wide[cells] = False
+        for _, restarts in self._witnesses:
+            restarts.forget(rows)
+
+    def hear(self, samples: Samples) -> None:
+        """Take what is told beside the counters up to now, sorted by entity, column and time."""
+        for column, restarts in self._witnesses:
+            told = samples.take(samples.signal == column)
+            restarts.hear(told.row, told.time_s, told.value)
+        for column, signal, scale in self._speeds:
+            told = samples.take(samples.signal == column)
+            known = (told.value > 0) & (told.value != SPEED_UNKNOWN)
+            rate_max = np.where(known, told.value * scale, self._line_rate[signal])
+            self._rate_max[told.row * self._width + signal] = rate_max
 
     def rates(self, cell: Ints, time_s: Doubles, value: Doubles) -> Doubles:
         """Return the rate of each group of samples, NaN where they say none.
@@ -110,31 +173,75 @@ class Counters:
 
     def _advance(self, cell: Ints, time_s: Doubles, value: Doubles) -> Sequence[np.ndarray]:
         """Take one sample of each cell; return whether it counts, its growth and its duration."""
-        signal = cell % self._width
-        took_s = time_s - self._base_s[cell]
-        growth = value - self._value[cell]
+        row, signal = np.divmod(cell, self._width)
+        base_s = self._base_s[cell]
+        took_s = time_s - base_s
+        line = self._rate_max[cell] * (took_s + self._refresh_s)
+        looks = _Looks(cell, row, signal, time_s, value, base_s, took_s, line)
+        base = self._value[cell]
+        growth = value - base
         first = ~(took_s <= self._gap_max_s)  # also where there is no base (NaN)
-        rate_limit = np.minimum(self._rate_max[signal], WRAP_RATE_FACTOR * self._rate_high[cell])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            wrapped_growth = growth + self._wrap[signal]
-            wrapped = (growth < 0) & (wrapped_growth >= 0) & (wrapped_growth / took_s <= rate_limit)
-            # A reboot resets all counters at once: where one fell for no wrap, no other one wrapped.
-            row = cell // self._width
-            wrapped &= ~np.isin(row, row[~first & (growth < 0) & ~wrapped])
-            growth = np.where(wrapped, wrapped_growth, growth)
-            rate = growth / took_s
-        reset = ~first & ((growth < 0) | (rate > self._rate_max[signal]))
-        fresh = ~self._pending[cell] | (took_s < self._refresh_s)
-        pending = ~first & (growth == 0) & self._moving[cell] & fresh
+        broken = self._discontinuous(looks, growth, ~first)
+        pending = self._not_refreshed(cell, took_s, growth) & ~first & ~broken
         self._pending[cell] = pending
-        counted: Bools = ~first & ~reset & ~pending
-        self._note_growth(cell, time_s, counted & (growth > 0), pending | reset | (first & (growth != 0)))
-        self._value[cell] = value
-        self._base_s[cell] = np.where(pending, self._base_s[cell], time_s)
-        rate_high = self._rate_high[cell] * RATE_HIGH_DECAY
-        self._rate_high[cell] = np.maximum(rate_high, np.where(counted, rate, 0.0))
-        self.resets_total += int(reset.sum())
+        counted: Bools = ~first & ~broken & ~pending
+        self._note_growth(cell, time_s, counted & (growth > 0), pending | broken | (first & (growth != 0)))
+        self._value[cell] = np.where(pending, base, value)
+        self._base_s[cell] = np.where(pending, base_s, time_s)
+        rate = self._rate[cell]
+        np.divide(growth, took_s, out=rate, where=counted)
+        self._rate[cell] = rate
+        self._rate_high[cell] = np.maximum(self._rate_high[cell] * RATE_HIGH_DECAY, rate)
+        wide = value >= RANGE_32
+        if wide.any():
+            self._wide[cell[wide]] = True
         return counted, growth, took_s
+
+    def _not_refreshed(self, cell: Ints, took_s: Doubles, growth: Doubles) -> Bools:
+        """Return which counters may show what they had counted earlier, and the rest in their next sample."""
+        hole = took_s > HOLE_REFRESHES * self._refresh_s
+        stale = (growth == 0) | (hole & (growth < STALE_SHARE * self._rate[cell] * took_s))
+        again = self._pending[cell] & (took_s >= self._refresh_s)
+        return stale & self._moving[cell] & ~again if self._refresh_s > 0 else np.zeros(len(cell), bool)
+
+    def _discontinuous(self, looks: _Looks, growth: Doubles, based: Bools) -> Bools:
+        """Find and count where a counter began anew; write the growth of those that wrapped into `growth`."""
+        restarted, running = self._lives(looks)
+        restarted &= based
+        fell = np.flatnonzero(based & (growth < 0))
+        if len(fell):
+            self._unwrap(looks, growth, fell, running)
+        reset = based & ~restarted & (growth < 0)
+        too_fast = based & ~restarted & (growth > looks.line)
+        self.looks += np.bincount(looks.signal[based], minlength=self._width)
+        for reason, found in zip(_REASONS, (restarted, reset, too_fast), strict=True):
+            if found.any():
+                count = np.bincount(looks.signal[found], minlength=self._width)
+                self.discontinuities[:, _REASONS.index(reason)] += count
+        return restarted | reset | too_fast
+
+    def _lives(self, looks: _Looks) -> tuple[Bools, Bools]:
+        """Return between which samples the device restarted, and between which it says that it did not."""
+        restarted, running = np.zeros((2, len(looks.row)), bool)
+        for _, restarts in self._witnesses:
+            again, on = restarts.between(looks.row, looks.base_s, looks.time_s)
+            restarted |= again
+            running |= on
+        return restarted, running
+
+    def _unwrap(self, looks: _Looks, growth: Doubles, fell: Ints, running: Bools) -> None:
+        """Write into `growth` what those among `fell` have grown that wrapped."""
+        cell, row, took_s, line = looks.cell[fell], looks.row[fell], looks.took_s[fell], looks.line[fell]
+        bits = self._bits[looks.signal[fell]]
+        narrow = (bits == 32) | ((bits == BITS_AUTO) & ~self._wide[cell])  # noqa: PLR2004
+        top = np.where(narrow, RANGE_32, RANGE_64)
+        grown = growth[fell] + top
+        usual = WRAP_RATE_FACTOR * self._rate_high[cell] * took_s
+        known = np.where(np.isfinite(line), line, np.maximum(usual, top / 2))
+        wrapped = (grown >= 0) & (grown <= np.where(running[fell], known, np.minimum(line, usual)))
+        # A reboot resets all counters at once: where one fell for no wrap, no other one wrapped.
+        wrapped &= ~np.isin(row, row[~wrapped])
+        growth[fell[wrapped]] = grown[wrapped]
 
     def _note_growth(self, cell: Ints, time_s: Doubles, grown: Bools, untold: Bools) -> None:
         """Find which counters move. A sample that tells no rate leaves that as it was."""
@@ -144,4 +251,4 @@ class Counters:
         self._grown_s[cell] = np.where(grown, time_s, grown_s)
 
 
-_STATE = ("_value", "_base_s", "_rate_high", "_grown_s", "_moving", "_pending")
+_STATE = ("_value", "_base_s", "_rate", "_rate_high", "_rate_max", "_grown_s", "_moving", "_pending", "_wide")

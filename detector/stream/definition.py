@@ -10,13 +10,17 @@ REFRESH_STEPS = 1.5
 device exports once a step. The first one is a value that it had not refreshed yet."""
 
 
+BITS_AUTO = 0
+"""A counter that was ever above 32 bits has 64; one that never was wraps at 32."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One named quantity of an entity; a column."""
 
     name: str
     kind: str = "gauge"  # gauge | counter
-    bits: int = 64  # where a counter wraps: 32 | 64
+    bits: int = BITS_AUTO  # where a counter wraps: 32 | 64, or what its values say
     aggregate: str = "last"  # last | mean | max | sum: several gauge samples in one step
     direction: str = "both"  # both | above | below: which deviation can be an anomaly
     field: str = ""  # where the payload has it, a dotted path; empty: under its name

@@ -79,6 +79,14 @@ MESSAGE_REASONS = tuple(reason for reason in Drop if reason not in SAMPLE_REASON
 """What refuses a whole message."""
 
 
+class Discontinuity(StrEnum):
+    """Why nothing is known of a counter's growth between two samples: the `reason` label of a counter."""
+
+    RESTART = "restart"  # the device says that it restarted
+    RESET = "reset"  # it fell, and that was no wrap
+    TOO_FAST = "too_fast"  # it grew by more than its rate_max
+
+
 class Message(NamedTuple):
     """One MQTT publish as received.
 

@@ -12,7 +12,7 @@ from detector.edge.snapshot import (
     Snapshot,
     StreamSnapshot,
 )
-from detector.stream.nouns import State
+from detector.stream.nouns import Discontinuity, State
 
 NOW_S = 1_700_000_000.0
 
@@ -38,7 +38,8 @@ def stream(name="interfaces", labels=("device", "interface"), entities=(), **cha
         "samples_total": 0,
         "samples_dropped": {},
         "samples_reordered_total": 0,
-        "counter_resets_total": 0,
+        "counter_resets": {},
+        "counter_looks": {},
         "windows_scored_total": 0,
         "entities_refused_total": 0,
         "episodes_total": 0,
@@ -71,7 +72,12 @@ def interfaces():
         samples_total=12000,
         samples_dropped={"late": 3},
         samples_reordered_total=7,
-        counter_resets_total=1,
+        counter_resets={
+            (signal, reason.value): int((signal, reason) == ("ifHCInOctets", Discontinuity.RESET))
+            for signal in ("ifHCInOctets", "ifInErrors")
+            for reason in Discontinuity
+        },
+        counter_looks={"ifHCInOctets": 6000, "ifInErrors": 6000},
         windows_scored_total=400,
         entities_refused_total=2,
         episodes_total=5,

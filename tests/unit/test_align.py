@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detector.stream.align import VALUE_MAX, Align
-from detector.stream.definition import Signal
+from detector.stream.definition import Signal, Witness
 from tests.support.streams import COUNTER, GAUGE, START_S, definition, samples
 
 FIRST = int(START_S) // 10
@@ -81,7 +81,7 @@ def test_the_rate_of_a_counter_is_scaled_and_its_limit_is_not():
     )
     rates = [step.get((0, 0)) for step in closed(align, 40).values()]
     assert rates == [None, 320.0, 720.0, None]  # a first look, growth, a wrap, and faster than can be
-    assert align.resets_total == 1
+    assert align.discontinuities.sum() == 1
 
 
 def test_a_scaled_value_is_clipped_too():
@@ -119,6 +119,26 @@ def test_a_gap_is_an_unseen_cell_and_an_empty_step():
     align = aligned(GAUGE, Signal("other"))
     align.add(samples((0, 0, 10, 1.0), (0, 1, 10, 2.0), (0, 0, 30, 3.0)))
     assert closed(align, 30) == {1: {(0, 0): 1.0, (0, 1): 2.0}, 2: {}, 3: {(0, 0): 3.0}}
+
+
+WITNESSED = {"witnesses": (Witness("boot", "boot_id"), Witness("load", "uptime"))}
+
+
+def test_what_tells_of_restarts_is_heard_before_the_counters_of_its_step_and_is_no_cell():
+    align = aligned(COUNTER, Signal("load"), **WITNESSED)
+    align.add(samples((0, 0, 5, 100.0), (0, 2, 5, 7.0), (0, 0, 15, 200.0), (0, 1, 15, 15.0)))
+    align.add(samples((0, 0, 25, 300.0), (0, 2, 25, 8.0), (1, 2, 25, 8.0), (0, 0, 35, 400.0)))
+    assert closed(align, 40) == {1: {}, 2: {(0, 0): 10.0, (0, 1): 15.0}, 3: {}, 4: {(0, 0): 10.0}}
+    assert align.discontinuities.tolist() == [[1, 0, 0], [0, 0, 0]]
+    assert align.counter_looks.tolist() == [3, 0]
+
+
+def test_who_only_tells_of_restarts_does_not_speak():
+    align = aligned(COUNTER, GAUGE, **WITNESSED)
+    align.add(samples((0, 2, 5, 7.0), (1, 2, 5, 7.0), (1, 1, 5, 1.0)))
+    (steps,) = align.close(START_S + 10)
+    assert steps.row.tolist() == [1]
+    assert steps.value.shape == (1, 2)
 
 
 def test_a_hole_is_closed_as_one_empty_window_not_step_by_step():

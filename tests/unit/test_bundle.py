@@ -12,14 +12,14 @@ import pytest
 from detector.model import bundle, networks, runtime
 from detector.model.bundle import BundleError
 from detector.model.trained import definition_of, differences
-from detector.stream.definition import Definition, Signal
+from detector.stream.definition import BITS_AUTO, Definition, Signal, Witness
 from detector.stream.score import Calibration
 
 FACTS = {"architecture": "stub", "seed": 7}
 DEFINITION = Definition(
     name="interfaces",
     entity=("device", "interface"),
-    signals=(Signal("octets", "counter", field="octets"), Signal("load", field="load")),
+    signals=(Signal("octets", "counter", 64, field="octets"), Signal("load", field="load")),
     step_s=10.0,
     window_steps=8,
     lateness_s=10.0,
@@ -407,10 +407,22 @@ def test_a_difference_to_what_was_trained_is_told(version, changes, lines):
         {"open_steps": 3, "close_below": 0.5, "silence_s": 5.0, "lateness_s": 0.0, "entities_max": 1},
         {"topic": "other/{device}", "format": "telegraf-json", "clock": "data"},
         signal(0, direction="above", field="ifHCInOctets", rate_max=1.0, unit="B/s"),
+        signal(0, rate_max_field="ifHighSpeed", rate_max_scale=125000.0),
+        {"witnesses": (Witness("sysUpTime", "uptime", 0.01),)},
+        signal(0, bits=BITS_AUTO),
     ],
 )
 def test_what_may_be_turned_without_training_is_no_difference(version, changes):
     assert differences(bundle.load(version).manifest, replace(DEFINITION, **changes)) == []
+
+
+@pytest.mark.parametrize("bits", [32, 64, BITS_AUTO])
+def test_bits_that_were_found_out_in_training_fit_to_any(tmp_path, bits):
+    found_out = replace(DEFINITION, **signal(0, bits=BITS_AUTO))
+    version = bundle.save(tmp_path / "bundle", Stub(), calibration(), found_out, FACTS)
+    manifest = bundle.load(version).manifest
+    assert differences(manifest, replace(DEFINITION, **signal(0, bits=bits))) == []
+    assert definition_of(manifest).signals == found_out.signals
 
 
 def test_a_bundle_of_another_stream_is_refused_with_the_differences(tmp_path, version):

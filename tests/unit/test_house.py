@@ -28,6 +28,7 @@ STAGES = {"detector.stream." + name for name in ("decode", "align", "window", "s
 NOUNS = {"detector.stream.nouns", "detector.stream.definition"}
 HELPERS = {
     "detector.stream.align": {"detector.stream.counters"},
+    "detector.stream.counters": {"detector.stream.restarts"},
     "detector.stream.pipeline": {"detector.stream.clock", "detector.stream.roster", *STAGES},
     "detector.stream.streams": {
         "detector.stream.decode",

@@ -26,10 +26,13 @@ TABLES = {
     "record": daemon_settings.RecordSettings,
     "streams": stream_settings.StreamSettings,
     "streams.payload": stream_settings.PayloadSettings,
+    "streams.restart": stream_settings.RestartSettings,
     "streams.signals.cpu_percent": stream_settings.SignalSettings,
 }
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
-LEAVES = [one for one in KEYS if ".".join(one) not in ("streams.payload", "streams.signals")]
+LEAVES = [
+    one for one in KEYS if ".".join(one) not in ("streams.payload", "streams.restart", "streams.signals")
+]
 UNSET_LINE = re.compile(r"^#([a-z_]+) = .*$", re.MULTILINE)
 
 MESSAGES = {
