@@ -36,7 +36,7 @@ from detector.edge.snapshot import (
     refused_examples,
     stream_snapshot,
 )
-from detector.journal import Hearing, Refusals, tell
+from detector.journal import Hearing, Kinds, Refusals, tell
 from detector.logs import say
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
@@ -87,6 +87,7 @@ class Daemon:
         self._hearing = Hearing(time.monotonic())
         self._unwritten: list[Message] = []
         self._refusals = Refusals()
+        self._kinds = Kinds()
 
     # Life
 
@@ -217,6 +218,7 @@ class Daemon:
         self._tell_status()
         self._hearing.watch(self._snapshot, time.monotonic())
         self._refusals.watch(self._snapshot, time.monotonic())
+        self._kinds.watch(self._snapshot)
         self._give_sign_of_life()
 
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:

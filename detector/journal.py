@@ -1,4 +1,4 @@
-"""What the daemon's log says of the network: episodes, silence, and that it hears nothing at all."""
+"""What the daemon's log says of the network: episodes, silence, what it does not hear or understand."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from collections import Counter
 from detector.edge.snapshot import Snapshot
 from detector.logs import say
 from detector.stream.definition import Definition
-from detector.stream.nouns import Drop, Entity, Outcome
+from detector.stream.nouns import Discontinuity, Drop, Entity, Outcome
 from detector.stream.pipeline import StreamPipeline
 
 LOG = logging.getLogger("detector.daemon")
 
 SILENT_NAMED = 5
 """Entities named in a line about silence."""
+FALLS_MIN = 20
+"""Falls of a counter that are no chance: a gauge makes them in some minutes,"""
+FALL_SHARE_MAX = 0.05
+"""and in more of its steps than this. Of a whole site that restarts, each counter falls once."""
 DEAF_S = 60.0
 """Without a sample for so long something is wrong, or the agents publish seldom; either is worth a line."""
 DEAF_AGAIN_S = 600.0
@@ -55,6 +59,24 @@ def tell(stream: StreamPipeline, outcome: Outcome) -> None:
             # One line a step: a dead site must not write a hundred thousand.
             some = ", ".join(" ".join(entity) for entity in entities[:SILENT_NAMED])
             say(LOG, event, logging.WARNING, stream=definition.name, entities=len(entities), first=some)
+
+
+class Kinds:
+    """Whether what is declared a counter counts. A signal is complained of once."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def watch(self, snapshot: Snapshot) -> None:
+        """Warn of counters that fall again and again: they are gauges, and their rates are gaps."""
+        for stream in snapshot.streams:
+            for signal, looks in stream.counter_looks.items():
+                falls = stream.counter_resets[signal, Discontinuity.RESET]
+                often = falls >= FALLS_MIN and falls > FALL_SHARE_MAX * looks
+                if often and (stream.name, signal) not in self._told:
+                    self._told.add((stream.name, signal))
+                    facts = {"stream": stream.name, "signal": signal, "falls": falls, "samples": looks}
+                    say(LOG, "counter falls like a gauge", logging.WARNING, **facts)
 
 
 class Hearing:

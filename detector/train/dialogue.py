@@ -84,6 +84,8 @@ def prepare(
         data = dataset.read(paths, definition.entity)
         check(data, definition)
         tell_unseen(data, definition)
+        for doubt in infer.doubts(data, definition):
+            print(doubt, file=sys.stderr)  # noqa: T201
         return data, definition
     data = dataset.read(paths)
     recorded = metadata_of(paths) if data.rates else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -17,7 +18,11 @@ from detector.train.dataset import Dataset, DatasetError
 WINDOW_STEPS = 32
 WRAP_32 = 2.0**32
 FALLS_MAX = 0.01
-"""A column that falls in more than this share of its steps is no counter."""
+"""A column that falls in more than this share of its steps is no counter; a wrap is no fall."""
+RISES_MIN = 0.05
+"""A gauge that rises in fewer of its steps than this share may well never have fallen by chance,"""
+RISES_COUNT_MIN = 20
+"""and so may one that rose in fewer than so many: by chance once in a million."""
 
 
 NOT_IN_THE_DATA = "# not in the data: change it to what your agents publish"
@@ -83,16 +88,54 @@ def _step_s(dataset: Dataset) -> float:
     return float(np.format_float_positional(np.median(spacing), precision=3, fractional=False, trim="-"))
 
 
-def _signal(dataset: Dataset, name: str) -> Signal:
+class _Course(NamedTuple):
+    """How often a column rises and falls, in how many steps, and whether it may be a count at all."""
+
+    rises: float
+    falls: float
+    steps: int
+    positive: bool
+
+
+def _course(dataset: Dataset, name: str) -> _Course:
     values = dataset.column[name]
     seen = np.isfinite(values)
-    entity, values = dataset.entity[seen], values[seen]
-    falls = _differences(entity, values)
-    grows = len(falls) > 0 and bool((falls > 0).any())
-    if dataset.rates or not grows or (falls < 0).mean() > FALLS_MAX or (values < 0).any():
-        return Signal(name, field=name)
-    small = values.max(initial=0.0) < WRAP_32
-    return Signal(name, kind="counter", bits=32 if small and (falls < -WRAP_32 / 2).any() else 64, field=name)
+    difference = _differences(dataset.entity[seen], values[seen])
+    wraps = (difference > -WRAP_32) & (difference < -WRAP_32 / 2)
+    falls, steps = (difference < 0) & ~wraps, max(len(difference), 1)
+    positive = not (values[seen] < 0).any()
+    return _Course(float((difference > 0).sum()) / steps, float(falls.sum()) / steps, steps, positive)
+
+
+def _signal(dataset: Dataset, name: str) -> Signal:
+    course = _course(dataset, name)
+    counts = course.positive and course.rises > 0 and course.falls <= FALLS_MAX
+    return Signal(name, kind="counter" if counts and not dataset.rates else "gauge", field=name)
+
+
+def doubts(dataset: Dataset, definition: Definition) -> Iterator[str]:
+    """Say which signals do not look like the kind that the definition gives them; a recording has rates."""
+    if dataset.rates:
+        return
+    kinds = {signal.name: signal.kind for signal in definition.signals if signal.name in dataset.column}
+    courses = {name: _course(dataset, name) for name in kinds}
+    growing = [
+        name
+        for name, course in courses.items()
+        if kinds[name] == "gauge"
+        and course.positive
+        and course.falls <= FALLS_MAX
+        and course.rises >= max(RISES_MIN, RISES_COUNT_MIN / course.steps)
+    ]
+    falling = [
+        f"{name} ({course.falls:.0%})"
+        for name, course in courses.items()
+        if kinds[name] == "counter" and course.falls > FALLS_MAX
+    ]
+    if growing:
+        yield f"gauges that hardly ever fall; counters? {', '.join(growing)}"
+    if falling:
+        yield f"counters that fall, and in how many of their steps; gauges? {', '.join(falling)}"
 
 
 def _differences(entity: Ints, values: Doubles) -> Doubles:
@@ -125,8 +168,8 @@ def as_toml(definition: Definition, *, kinds_known: bool = True) -> str:
 
 def _said(signal: Signal) -> list[str]:
     """Return the keys and values of a signal in TOML: its kind, and what is not the default."""
-    always = {"kind": signal.kind} | ({"bits": signal.bits} if signal.kind == "counter" else {})
-    return [f"{name} = {_toml(value)}" for name, value in (always | recorded_of(signal)).items()]
+    said = {"kind": signal.kind} | recorded_of(signal)
+    return [f"{name} = {_toml(value)}" for name, value in said.items()]
 
 
 def _toml(value: object) -> str:

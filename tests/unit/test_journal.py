@@ -1,12 +1,13 @@
-"""What the log says of the network, and where nothing is heard."""
+"""What the log says of the network, where nothing is heard, and where a counter is none."""
 
 import logging
 
 import pytest
 
 from detector.edge.snapshot import MqttSnapshot
-from detector.journal import Hearing, tell
+from detector.journal import FALLS_MIN, Hearing, Kinds, tell
 from detector.stream.definition import Signal
+from detector.stream.nouns import Discontinuity
 from detector.stream.pipeline import StreamPipeline
 from tests.support.snapshots import snapshot, stream
 from tests.support.streams import definition, feed, judge
@@ -66,3 +67,37 @@ def test_an_anomaly_is_told_in_the_unit_of_its_signal(caplog, unit, shown):
         for outcome in feed(hot, ("r", 10.0 * step, {0: value})):
             tell(hot, outcome)
     assert [record.facts["why"] for record in caplog.records] == [shown]
+
+
+def counting(signal="octets", looks=400, **counts):
+    """Return a snapshot of a stream with one counter, and what it was seen to do."""
+    resets = {(signal, reason.value): counts.get(reason.value, 0) for reason in Discontinuity}
+    return snapshot(streams=(stream(counter_resets=resets, counter_looks={signal: looks}),))
+
+
+@pytest.mark.parametrize(
+    ("looks", "counts", "said"),
+    [
+        (400, {"reset": 21}, True),
+        (420, {"reset": 21}, False),  # a twentieth of its steps
+        (20, {"reset": FALLS_MIN - 1}, False),  # too early to say
+        (20, {"reset": FALLS_MIN}, True),
+        (400, {"restart": 400}, False),  # the device restarts, and says so
+        (400, {"too_fast": 400}, False),
+        (0, {}, False),
+    ],
+)
+def test_a_counter_that_falls_in_many_steps_is_named(caplog, looks, counts, said):
+    Kinds().watch(counting(looks=looks, **counts))
+    assert [record.facts["signal"] for record in caplog.records] == ["octets"] * said
+
+
+def test_each_counter_that_falls_is_named_once(caplog):
+    kinds = Kinds()
+    for falls in range(20, 30):
+        kinds.watch(counting(looks=40, reset=falls))
+    kinds.watch(counting("load", looks=40, reset=25))
+    assert [record.facts for record in caplog.records] == [
+        {"stream": "interfaces", "signal": "octets", "falls": 20, "samples": 40},
+        {"stream": "interfaces", "signal": "load", "falls": 25, "samples": 40},
+    ]
