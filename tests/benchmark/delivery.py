@@ -233,7 +233,7 @@ def run(directory: Path, count: int, protocol: str) -> bool:
         wait_until(lambda: _accounted(daemon) == daemon.total("detector_messages_received_total"), 60)
         received, accounted = daemon.total("detector_messages_received_total"), _accounted(daemon)
         print(
-            f"run, MQTT {protocol}: {count} published, {received:.0f} received, {accounted:.0f} accounted for:"
+            f"run, MQTT {protocol}: {count} published, {received:.0f} received, {accounted:.0f} counted:"
             f" {daemon.total('detector_samples_total'):.0f} samples, of them late "
             f"{daemon.total('detector_samples_dropped_total', reason='late'):.0f}, duplicate "
             f"{daemon.total('detector_samples_dropped_total', reason='duplicate'):.0f}"
