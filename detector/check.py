@@ -12,6 +12,7 @@ from detector.caution import cautions, refuse_expired
 from detector.model import bundle
 from detector.settings import Settings
 from detector.stream.decode import Decoder, decoder
+from detector.stream.decode.auto import format_of
 from detector.stream.decode.documents import parse_document
 from detector.stream.decode.labels import completed, missing_labels
 from detector.stream.decode.paths import find, parse_path
@@ -117,6 +118,8 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     labels = one.with_properties(of_topic, message)
     refusal = one.decode(message, labels, batch)
     what = f"dropped, {refusal}" if refusal else f"{len(batch.value)} samples"
+    if definition.format == "auto":
+        what += f"; format {format_of(message.topic, message.payload) or 'none that is known'}"
     lines = [f"stream {definition.name}: {what}"]
     lines += [f"  refused: {count} {reason}" for reason, count in batch.dropped.items()]
     lines += _samples(definition, batch, message)

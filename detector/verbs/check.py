@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detector.arguments import FAILED, OK, Verbs, add_verb, load_settings
+
+if TYPE_CHECKING:
+    from detector.stream.definition import Definition
 
 
 def check(verbs: Verbs) -> None:
@@ -19,12 +25,16 @@ def check(verbs: Verbs) -> None:
         metavar=("TOPIC", "PAYLOAD"),
         help="show what a message would become; PAYLOAD is text, @FILE or - for stdin",
     )
+    capture = "show what a capture would become: of mosquitto_sub -F %%j or -v, or of record --raw"
+    parser.add_argument("--capture", type=Path, metavar="FILE", help=capture)
 
 
 def _checked(asked: argparse.Namespace) -> int:
     from detector import check  # noqa: PLC0415
 
     settings = load_settings(asked)
+    if asked.capture:
+        return _surveyed(asked.capture, [stream.definition() for stream in settings.streams])
     if asked.message:
         topic, payload = asked.message
         lines, good = check.message(settings, topic, _payload(payload))
@@ -32,6 +42,19 @@ def _checked(asked: argparse.Namespace) -> int:
         lines, good = check.everything(settings), True
     print("\n".join(lines))
     return OK if good else FAILED
+
+
+def _surveyed(path: Path, definitions: Sequence[Definition]) -> int:
+    from detector.edge.capture import Skip, read_capture  # noqa: PLC0415
+    from detector.survey import Survey  # noqa: PLC0415
+
+    survey, skipped = Survey(definitions), Counter[Skip]()
+    for file in sorted(path.rglob("*.ndjson")) if path.is_dir() else [path]:
+        survey.take(read_capture(file, skipped))
+    print("\n".join(survey.lines()))
+    for reason, count in skipped.items():
+        print(f"{count} lines of the capture are {reason}", file=sys.stderr)
+    return OK if survey.good else FAILED
 
 
 def _payload(text: str) -> bytes:

@@ -72,7 +72,18 @@ SNAPSHOT = "detector.edge.snapshot"
 INNERMOST = {"stream"}
 MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "evaluate", "simulate"}
 MIDDLE |= {"daemon_settings", "transport_settings", "secret_files"}
-OUTERMOST = {"cli", "verbs", "arguments", "daemon", "journal", "recorders", "check", "caution", "demo"}
+OUTERMOST = {
+    "survey",
+    "cli",
+    "verbs",
+    "arguments",
+    "daemon",
+    "journal",
+    "recorders",
+    "check",
+    "caution",
+    "demo",
+}
 
 HEAVY = {"tensorflow", "keras"}
 HEAVY_ALLOWED = {

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from detector.stream.decode.auto import auto_decode
 from detector.stream.decode.collectd import collectd_decode
 from detector.stream.decode.influx import influx_decode
 from detector.stream.decode.json_records import json_decode
@@ -26,7 +27,7 @@ from detector.stream.decode.value import value_decode
 from detector.stream.definition import Definition
 from detector.stream.nouns import Message
 
-FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
+_NAMED: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "collectd": collectd_decode,
     "influx": influx_decode,
     "json": json_decode,
@@ -34,6 +35,10 @@ FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "sparkplug": sparkplug_decode,
     "telegraf-json": telegraf_decode,
     "value": value_decode,
+}
+FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
+    **_NAMED,
+    "auto": lambda definition: auto_decode(definition, _NAMED),
 }
 """The payload formats, by the name that a stream's definition gives."""
 

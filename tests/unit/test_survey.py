@@ -1,0 +1,88 @@
+"""What `check --capture` tells of a capture."""
+
+import json
+
+import pytest
+
+from detector.cli import main
+from detector.stream.definition import Definition, Signal
+from detector.stream.nouns import Message
+from detector.survey import Survey
+
+SIGNALS = (Signal("in_octets", "counter"), Signal("in_errors", "counter"))
+INTERFACES = Definition(
+    "interfaces", ("device", "interface"), SIGNALS, 5.0, 60, "telegraf/{device}/interfaces", "telegraf-json"
+)
+
+
+def metric(interface, time_s, **fields):
+    return json.dumps({"fields": fields, "tags": {"interface": interface}, "timestamp": time_s}).encode()
+
+
+def told(*messages, definitions=(INTERFACES,)):
+    survey = Survey(definitions)
+    survey.take(Message(topic, payload, 5.0) for topic, payload in messages)
+    return survey.lines()
+
+
+def test_of_a_stream_it_tells_who_speaks_how_often_and_what_is_never_there():
+    lines = told(
+        *[
+            (f"telegraf/{device}/interfaces", metric("eth0", 1_760_000_000 + 10 * k, in_octets=k))
+            for k in range(4)
+            for device in ("r1", "r2")
+        ]
+    )
+    looks = "looks like telegraf-json (8); format 'telegraf-json'"
+    assert lines == [
+        "8 messages, 0 on topics that no stream reads",
+        f"stream interfaces: 8 of 8 messages taken, 8 samples; {looks}",
+        "  entities (device, interface): 2: r1 eth0, r2 eth0",
+        "  an entity speaks every 10 s; step_s is 5; step_s is shorter, and leaves gaps",
+        "  never there: in_errors",
+    ]
+
+
+def test_what_is_refused_is_told_with_an_example():
+    lines = told(("telegraf/r1/interfaces", b"{\n"), ("telegraf/r1/interfaces", b"{"))
+    assert "  refused: 2 not_json, such as telegraf/r1/interfaces '{\\n'" in lines
+
+
+def test_what_no_stream_reads_is_told_by_its_shape():
+    lines = told(
+        *[("plain/r1/temp", b"20"), ("plain/r2/temp", b"21"), ("plain/r2/temp", b"19")],
+        *[("influx/r1/cpu", b"cpu,host=a usage=%d,n=%di 1" % (5 - k, k)) for k in range(3)],
+        *[("json", b'{"host": "a", "load": %d, "since": 5}' % k) for k in (1, 0, 1)],
+    )
+    assert lines[2:] == [
+        "unread: 3 messages on plain/{level1}/temp, look like value",
+        "  could be labels: level1 (2)",
+        "unread: 3 messages on influx/r1/cpu, look like influx",
+        "  could be labels: host (1)",
+        "  could be signals: usage, n (never falls)",
+        "unread: 3 messages on json, look like json",
+        "  could be labels: host (1)",
+        "  could be signals: load, since (never falls)",
+    ]
+
+
+def test_a_stream_that_nothing_is_on_is_told_with_its_topic():
+    assert told(("other", b"1"))[1] == (
+        "stream interfaces: nothing in the capture is on telegraf/{device}/interfaces"
+    )
+
+
+@pytest.mark.parametrize(("topic", "code"), [("telegraf/r1/interfaces", 0), ("telegraf/r1/other", 1)])
+def test_the_verb_reads_a_file_and_says_whether_each_stream_takes_something(tmp_path, capsys, topic, code):
+    config = tmp_path / "detector.toml"
+    config.write_text(
+        '[[streams]]\nname = "interfaces"\ntopic = "telegraf/{device}/interfaces"\nformat = "auto"\n'
+        'entity = ["device", "interface"]\n[streams.signals]\nin_octets = {}\n'
+    )
+    capture = tmp_path / "capture.ndjson"
+    payload = metric("eth0", 1_760_000_000, in_octets=1)
+    capture.write_bytes(topic.encode() + b" " + payload + b'\n{"tst": 1, "top')
+    assert main(["check", "--config", str(config), "--capture", str(capture)]) == code
+    out, err = capsys.readouterr()
+    assert out.startswith(f"1 messages, {code} on topics that no stream reads")
+    assert "1 lines of the capture are torn" in err
