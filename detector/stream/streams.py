@@ -50,7 +50,9 @@ class Streams:
         routes = self._routes
         for message in messages:
             refusal: Drop | None = Drop.RETAINED
-            if not message.retained:
+            if message.retained:
+                self._remind(message)
+            else:
                 refusal = Drop.TOPIC_UNKNOWN
                 route = routes.get(message.topic)
                 for index, decode, of_topic in self._route(message.topic) if route is None else route:
@@ -73,6 +75,13 @@ class Streams:
             if batch.entities or batch.dropped or batch.silenced or batch.missed:
                 stream.add(batch, np.array(arrival_s))
             self._keep(batch.replies)
+
+    def _remind(self, message: Message) -> None:
+        """Show the broker's stored copy to the decoders that learn from it; it is no sample of theirs."""
+        for one in self._decoders:
+            labels = one.template.match(message.topic) if one.reminded else None
+            if labels is not None:
+                one.decode(message, labels, Batch())
 
     def replies(self) -> list[tuple[str, bytes]]:
         """Hand out what is to be published, topic and payload, once; of a topic the newest."""

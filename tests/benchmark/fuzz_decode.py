@@ -100,6 +100,15 @@ COLLECTD = Definition(
     "collectd/{device}/+/+",
     "collectd",
 )
+HOMIE = Definition(
+    "homie",
+    ("device", "node"),
+    (Signal("temperature"), Signal("mode", words=(("heat", 1.0),))),
+    10.0,
+    60,
+    "homie/#",
+    "homie",
+)
 INFLUX = Definition(
     "influx",
     ("host", "cpu"),
@@ -188,6 +197,8 @@ CASES = (
             b'[{"host":"muc-a-2","link":" down","timestamp":1760000000},{"host":"fra-r1","temp":4}]',
         ),
     ),
+    (HOMIE, "homie/5/room-1/climate/temperature", (b"21.5", b"true", b"PT12H5M46S")),
+    (HOMIE, "homie/room-1/climate/mode", (b"heat", b"-3\0")),
     (SPARKPLUG, "spBv1.0/g1/DBIRTH/n1/d1", (_DBIRTH,)),
     (SPARKPLUG, "spBv1.0/g1/DDATA/n1/d1", (_DBIRTH, _DDATA)),
     (
@@ -220,7 +231,8 @@ CASES = (
             (
                 b"# TYPE ifHCInOctets counter\n"
                 b'ifHCInOctets{ifAlias="to \\"core\\"",ifName="ge1"} 1.310822e+07 1760000000250\n'
-                b'ifOperStatus{ifAlias="to \\"core\\"",ifName="ge1"} 1 1760000000250 # {id="x"} 0.5 1\n# EOF\n'
+                b'ifOperStatus{ifAlias="to \\"core\\"",ifName="ge1"} 1 1760000000250 # {id="x"} 0.5 1\n'
+                b"# EOF\n"
             ),
             b'ifHCInOctets{ifName="ge1"} 1\r\nifOperStatus{ifName="ge1"} NaN\n{"ifHCInOctets",ifName="e2"} 3',
         ),

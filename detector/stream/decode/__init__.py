@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from detector.stream.decode.auto import auto_decode
 from detector.stream.decode.collectd import collectd_decode
+from detector.stream.decode.homie import homie_decode
 from detector.stream.decode.influx import influx_decode
 from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.labels import check_labels, clean, completed, named_labels
@@ -29,6 +30,7 @@ from detector.stream.nouns import Message
 
 _NAMED: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "collectd": collectd_decode,
+    "homie": homie_decode,
     "influx": influx_decode,
     "json": json_decode,
     "prometheus": prometheus_decode,
@@ -41,6 +43,8 @@ FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "auto": lambda definition: auto_decode(definition, _NAMED),
 }
 """The payload formats, by the name that a stream's definition gives."""
+REMINDED: Final = frozenset({"homie"})
+"""Formats of which the broker's stored copies tell what is true until it is said otherwise."""
 
 
 class Farewell(NamedTuple):
@@ -69,13 +73,15 @@ class Decoder(NamedTuple):
     `template` says which topics are the stream's, and gives the labels that they carry. `decode` takes
     a message, those labels and the batch to append to, and returns None or why the message is dropped.
     `named` are the user properties that are labels. `farewell` knows the topics on which entities say
-    goodbye, where they do so apart from their values.
+    goodbye, where they do so apart from their values. A decoder that is `reminded` wants to see retained
+    messages too, with a batch of which nobody takes anything.
     """
 
     template: Template
     decode: Decode
     named: frozenset[str] = frozenset()
     farewell: Farewell | None = None
+    reminded: bool = False
 
     def with_properties(self, labels: Mapping[str, str], message: Message) -> Mapping[str, str]:
         """Return the labels of a message: those of its topic, and of its user properties what that lacks.
@@ -100,6 +106,7 @@ def decoder(definition: Definition) -> Decoder:
         FORMATS[definition.format](definition),
         named_labels(definition),
         _farewell(definition),
+        definition.format in REMINDED,
     )
 
 

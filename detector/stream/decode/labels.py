@@ -174,6 +174,11 @@ def label_text(value: Any) -> str | Drop:
     return Drop.WRONG_SHAPE
 
 
+def beside(labels: Mapping[str, str], named: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the labels that a format does not name itself, from its own topics, which go before them."""
+    return labels if labels.keys().isdisjoint(named) else {k: v for k, v in labels.items() if k not in named}
+
+
 def clean(text: str) -> str:
     """Return a text without what is around it and means nothing, and with U+FFFD for what cannot be shown.
 

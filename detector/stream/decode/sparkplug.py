@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from detector.stream.decode.labels import beside
 from detector.stream.decode.records import Decode, append_all, record_appender, signal_fields
 from detector.stream.decode.sparkplug_births import Births, Known, NodeName, Table
 from detector.stream.decode.topic import Template
@@ -121,14 +122,14 @@ class _Edges:
     ) -> Drop | None:
         """Append the records of a message, and ask for what it takes to understand the rest."""
         groups, unknown = self._groups(payload, self._births.table(address.node, address.device), batch)
-        labels = {**address.labels(), **labels}
+        own = address.labels()
         before = len(batch.entities)
 
         def append(record: tuple[tuple[Labels, int], dict[str, Any]]) -> Drop | None:
             (more, time_ms), fields = record
-            named = {**labels, **dict(more)} if more else labels
+            named = {**own, **dict(more)}
             stamped = {"timestamp": time_ms or None}
-            return self._append(fields, named, stamped, None, named, arrival_s, batch)
+            return self._append(fields, named, stamped, None, beside(labels, named), arrival_s, batch)
 
         refusal = append_all(list(groups.items()), append, batch)
         if refusal is None:
