@@ -24,6 +24,7 @@ ARRIVAL_S = 1_760_000_003.5
 MESSAGE_DROPS = frozenset(
     {
         Drop.PAYLOAD_EMPTY,
+        Drop.FORMAT_UNKNOWN,
         Drop.NOT_UTF8,
         Drop.NOT_JSON,
         Drop.NESTED_TOO_DEEP,
@@ -168,7 +169,13 @@ _DDATA = bytes.fromhex(
     "08fa81b3c19c3312160a0474656d70100118fa81b3c19c332009650000b44112160a056c6576656c18fa81b3c19c332002280150fc"
     "ff0312240a0e506f7274732f322f4f637465747318fa81b3c19c33200858808080808080808080011802"
 )
+AUTO = Definition("auto", ("device",), (Signal("temp"),), 10.0, 60, "t/{device}", "auto")
 CASES = (
+    (
+        AUTO,
+        "t/r1",
+        (b'{"temp":21.5}', b'{"fields":{"temp":1}}', b"room,host=a temp=21.5 1760000000000000000", b"3"),
+    ),
     (
         FLAT,
         "t/any",
