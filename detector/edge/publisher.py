@@ -1,6 +1,6 @@
-"""Publish messages at the pace of their times; for the replay of a dataset and for a live simulation.
+"""Publish messages at the pace of their times; for replays and for a live simulation.
 
-One thread does it all, and paho never holds more than one message that is not on the wire (with QoS 1,
+One thread does it all, and paho never holds more than one message that is not on the wire (with QoS 1 and 2,
 not acknowledged: a thousand). A slow broker slows the publisher down, and nothing grows.
 """
 
@@ -10,17 +10,20 @@ import math
 import select
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+
+from detector.stream.nouns import Message
 
 PACE_S: Final = 0.02
 """Messages that are due within this go out at once. Sleeping for each would cost more than sending it."""
 UNACKNOWLEDGED_MAX: Final = 1000
-"""With QoS 1, how many messages may wait for the broker's word."""
+"""With QoS 1 and 2, how many messages may wait for the broker's word."""
 ANSWER_S: Final = 30.0
 """How long a broker may take to accept the connection, or to acknowledge the next message."""
 
@@ -28,64 +31,97 @@ Published = tuple[float, str, bytes]
 """A message to publish: its time in the data, its topic, its payload."""
 
 
-def publish_messages(
-    published: Iterable[Published],
+def publish_messages(published: Iterable[Published], *, qos: int = 0, **broker: Any) -> int:
+    """Publish messages at the pace of their times; return how many went out (with QoS 1: were acknowledged).
+
+    Args:
+        published: In time order. Taken one by one, so it may be made while it is published, and never end.
+        qos: 0, 1 or 2.
+        broker: As of `publish_as_they_came`.
+
+    Raises:
+        ValueError: The speed or the quality of service is not one.
+        OSError: As of `publish_as_they_came`.
+    """
+    if qos not in (0, 1, 2):
+        raise ValueError(f"qos is {qos}; want 0, 1 or 2")
+    messages = (Message(topic, payload, time_s, qos=qos) for time_s, topic, payload in published)
+    return publish_as_they_came(messages, **broker)
+
+
+def publish_as_they_came(
+    messages: Iterable[Message],
     *,
     host: str = "localhost",
     port: int = 1883,
     username: str = "",
     password: str | None = None,
-    qos: int = 0,
+    protocol: str = "3.1.1",
     speed: float = 1.0,
 ) -> int:
-    """Publish messages at the pace of their times; return how many went out (with QoS 1: were acknowledged).
+    """Publish messages each with its own QoS and retain flag, at the pace of their arrival; return how many.
 
     Args:
-        published: In time order. Taken one by one, so it may be made while it is published, and never end.
+        messages: In order of arrival; one without a time (NaN) goes out at once. Taken one by one, as of
+            `publish_messages`.
         host: The broker's.
         port: The broker's.
         username: None where empty.
         password: Goes with the username.
-        qos: 0 or 1.
+        protocol: `3.1.1`, or `5`, which has a place for user properties and for when a message expires.
         speed: 60 publishes an hour in a minute; 0 and infinity, as fast as the broker takes it.
 
     Raises:
-        ValueError: The speed or the quality of service is not one.
+        ValueError: The speed is not one.
         OSError: The broker cannot be reached, refuses, or leaves (ConnectionError).
     """
-    if not speed >= 0 or qos not in (0, 1):
-        raise ValueError(f"speed is {speed} and qos {qos}; want a speed of at least 0, and qos 0 or 1")
-    client = Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    if not speed >= 0:
+        raise ValueError(f"speed is {speed}; want a speed of at least 0")
+    five = protocol == "5"
+    version = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311
+    client = Client(CallbackAPIVersion.VERSION2, protocol=version, reconnect_on_failure=False)
     client.max_inflight_messages_set(UNACKNOWLEDGED_MAX)
     client.max_queued_messages_set(UNACKNOWLEDGED_MAX)
     if username:
         client.username_pw_set(username, password)
     try:
         _connect(client, host, port)
-        return _publish_paced(client, published, qos, speed if 0 < speed < math.inf else math.inf)
+        return _publish_paced(client, messages, speed if 0 < speed < math.inf else math.inf, five=five)
     finally:
         client.disconnect()
 
 
-def _publish_paced(client: Client, published: Iterable[Published], qos: int, speed: float) -> int:
-    acknowledged = 0
+def _publish_paced(client: Client, messages: Iterable[Message], speed: float, *, five: bool) -> int:
+    count = expected = acknowledged = 0
+    counting = False
 
     def on_publish(*_args: object) -> None:
         nonlocal acknowledged
         acknowledged += 1
 
-    if qos:  # without, a message that was written is done with, and the callback would cost more than that
-        client.on_publish = on_publish
-    count = 0
-    begun_s = time.monotonic()
-    first_s = None
-    for time_s, topic, payload in published:
-        first_s = time_s if first_s is None else first_s
-        _sleep_until(client, begun_s + (time_s - first_s) / speed)
-        _send(client, topic, payload, qos)
+    begun_s, first_s = time.monotonic(), math.nan
+    for message in messages:
+        # Without QoS, a message that was written is done with, and the callback would cost more than that.
+        if message.qos and not counting:
+            client.on_publish, counting = on_publish, True
+        first_s = message.arrival_s if math.isnan(first_s) else first_s
+        _sleep_until(client, begun_s + (message.arrival_s - first_s) / speed)
+        _send(client, message, _properties(message) if five else None)
         count += 1
-    _loop_until(client, lambda: acknowledged == count * qos, "acknowledge the last messages")
+        expected += counting
+    _loop_until(client, lambda: acknowledged == expected, "acknowledge the last messages")
     return count
+
+
+def _properties(message: Message) -> Properties | None:
+    if not message.properties and message.expires_s == math.inf:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if message.properties:
+        properties.UserProperty = list(message.properties)
+    if message.expires_s != math.inf:
+        properties.MessageExpiryInterval = max(round(message.expires_s - message.arrival_s), 0)
+    return properties
 
 
 def _sleep_until(client: Client, due_s: float) -> None:
@@ -94,9 +130,14 @@ def _sleep_until(client: Client, due_s: float) -> None:
         _loop(client, min(ahead_s, 1.0))
 
 
-def _send(client: Client, topic: str, payload: bytes, qos: int) -> None:
+def _send(client: Client, message: Message, properties: Properties | None) -> None:
     deadline_s = time.monotonic() + ANSWER_S
-    while (code := client.publish(topic, payload, qos).rc) == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+    topic, payload, retain = message.topic, message.payload, message.retained
+
+    def publish() -> MQTTErrorCode:
+        return client.publish(topic, payload, message.qos, retain, properties).rc
+
+    while (code := publish()) == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
         if time.monotonic() > deadline_s:
             raise TimeoutError(f"the broker did not acknowledge within {ANSWER_S:g} s")
         _loop(client, 1.0)

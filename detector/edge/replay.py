@@ -1,11 +1,13 @@
-"""Replay: a dataset goes to a broker as the messages that it could have come from.
+"""Replay: a dataset goes to a broker as the messages that it could have come from, a capture as it came.
 
-The times in the payloads are the dataset's own; only the pace is the wall's, see `publisher`.
+The times in the payloads are the data's own; only the pace is the wall's, see `publisher`.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from detector.edge.publisher import Published, publish_messages
+from detector.edge.capture import Skip, read_capture
+from detector.edge.publisher import Published, publish_as_they_came, publish_messages
 from detector.stream.decode.topic import Template
+from detector.stream.nouns import Message
 
 ROWS: Final = 4096
 """How many rows are Python objects at a time."""
@@ -26,6 +30,10 @@ RATES_WARNING: Final = (
     "gauges without a scale in the stream that reads them, or each fall is taken for a reset"
 )
 """What to know before a recording is published."""
+DIGITS: Final = re.compile(r"\d+")
+DATASETS: Final = (".parquet", ".csv")
+CAPTURES: Final = (".ndjson",)
+"""Which files of a folder are captures; one that is named is, unless it is a dataset."""
 
 
 def publish(
@@ -55,6 +63,54 @@ def publish(
     return publish_messages(messages(table, template, payload_format, stream, entity), **broker)
 
 
+def is_capture(paths: Sequence[Path]) -> bool:
+    """Say whether files, or folders of them, are captures and not datasets.
+
+    Raises:
+        ValueError: Some are, some are not, or there is none.
+    """
+    found = {path.suffix not in DATASETS for path in paths if not path.is_dir()}
+    for folder in (path for path in paths if path.is_dir()):
+        found |= {suffixes == CAPTURES for suffixes in (DATASETS, CAPTURES) if _files(folder, suffixes)}
+    if not found:
+        raise ValueError(f"no {', '.join(DATASETS)} or {CAPTURES[0]} in {', '.join(map(str, paths))}")
+    if len(found) > 1:
+        raise ValueError("datasets and captures cannot be published as one; name the files of one kind")
+    return found == {True}
+
+
+def publish_captures(
+    paths: Sequence[Path], left_out: Counter[str], *, qos: int = 0, retain: bool = False, **broker: Any
+) -> int:
+    """Publish captures, one file after the other, at the pace of their arrival; return how many messages.
+
+    Args:
+        paths: Files, or folders of them.
+        left_out: Where is counted what was not published: lines that are no message, as of `capture`, and
+            `retained` messages. Those were the broker's stored copies, of unknown age; published as news
+            they would be taken for it.
+        qos: Messages go out with this or the quality of service that they came with, whichever is more.
+        retain: Publish retained messages too, for the broker to store again.
+        broker: Everything else, as of `publish_as_they_came`.
+
+    Raises:
+        OSError: A file cannot be read, or as of `publish_as_they_came`.
+    """
+    skipped: Counter[Skip] = Counter()
+
+    def wanted() -> Iterator[Message]:
+        files = (file for path in paths for file in _files(path, CAPTURES))
+        for message in (message for file in files for message in read_capture(file, skipped)):
+            if message.retained and not retain:
+                left_out["retained"] += 1
+            else:
+                yield message._replace(qos=max(message.qos, qos))
+
+    count = publish_as_they_came(wanted(), **broker)
+    left_out.update({reason.value: lines for reason, lines in skipped.items()})
+    return count
+
+
 def read_dataset(paths: Sequence[Path]) -> pa.Table:
     """Return datasets as one table, sorted by `time`, which is float64 UTC seconds then.
 
@@ -62,7 +118,7 @@ def read_dataset(paths: Sequence[Path]) -> pa.Table:
         ValueError: There is no data, or `time` is absent, incomplete or no time.
         OSError: A file cannot be read.
     """
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in _files(path, DATASETS)]
     if not files:
         raise ValueError(f"no .parquet or .csv in {', '.join(map(str, paths))}")
     table = pa.concat_tables([_read(file) for file in files], promote_options="permissive")
@@ -159,10 +215,15 @@ def _level(level: str, labels: Mapping[str, str]) -> str:
     return value
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return a file, or those of a folder that have a suffix, by their names; `-10` comes after `-9`."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.suffix in (".parquet", ".csv"))
+    return sorted((file for file in path.rglob("[!.]*") if file.suffix in suffixes), key=_natural)
+
+
+def _natural(file: Path) -> tuple[Path, list[int], str]:
+    return file.parent, [int(digits) for digits in DIGITS.findall(file.stem)], file.name
 
 
 def _read(file: Path) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +12,54 @@ from detector.arguments import OK, Verbs, add_verb, load_settings, positive, usa
 
 
 def replay(verbs: Verbs) -> None:
-    what = "Publish a dataset to a broker, event time kept."
+    what = "Publish a dataset to a broker, event time kept, or a capture as it came."
     parser = add_verb(verbs, "replay", what, _replayed, takes_settings=True)
-    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="Parquet, CSV or folders of them")
-    parser.add_argument("--topic", required=True, metavar="TEMPLATE", help="such as telegraf/{device}/cpu")
+    data = "datasets (Parquet, CSV), or captures (of record --raw, mosquitto_sub -F %%j or -v), or folders"
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help=data)
+    topic = "of a dataset, such as telegraf/{device}/cpu; a capture has its own topics"
+    parser.add_argument("--topic", metavar="TEMPLATE", help=topic)
     parser.add_argument("--format", default="telegraf-json", choices=["telegraf-json", "json", "value"])
     parser.add_argument("--stream", metavar="NAME", help="Telegraf's measurement; default: the file's name")
     parser.add_argument("--speed", type=float, default=1.0, help="times real time; 0: as fast as possible")
+    retain = "publish a capture's retained messages too, for the broker to store; without, they are left out"
+    parser.add_argument("--retain", action="store_true", help=retain)
 
 
 def _replayed(asked: argparse.Namespace) -> int:
+    from detector.edge.replay import is_capture  # noqa: PLC0415
+
+    try:
+        captured = is_capture(asked.data)
+        if captured == bool(asked.topic):
+            return usage(
+                f"replay: {'a capture has its own topics' if captured else 'a dataset needs a --topic'}"
+            )
+        return _captures_replayed(asked) if captured else _datasets_replayed(asked)
+    except ValueError as error:
+        return usage(f"replay: {error}")
+
+
+def _datasets_replayed(asked: argparse.Namespace) -> int:
     from detector.edge import recording, replay  # noqa: PLC0415
 
     stream = asked.stream or asked.data[0].stem
     broker = _broker(asked)
-    try:
-        if recording.is_recorded(asked.data):
-            print(f"detector: {replay.RATES_WARNING}", file=sys.stderr)
-        count = replay.publish(asked.data, asked.topic, asked.format, stream, **broker)
-    except ValueError as error:
-        return usage(f"replay: {error}")
+    if recording.is_recorded(asked.data):
+        print(f"detector: {replay.RATES_WARNING}", file=sys.stderr)
+    count = replay.publish(asked.data, asked.topic, asked.format, stream, **broker)
     print(f"{count} messages published", file=sys.stderr)
+    return OK
+
+
+def _captures_replayed(asked: argparse.Namespace) -> int:
+    from detector.edge import replay  # noqa: PLC0415
+
+    left_out: Counter[str] = Counter()
+    count = replay.publish_captures(asked.data, left_out, retain=asked.retain, **_broker(asked))
+    print(f"{count} messages published", file=sys.stderr)
+    if left_out:
+        why = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
+        print(f"detector: left out: {why}", file=sys.stderr)
     return OK
 
 
@@ -44,7 +72,8 @@ def _broker(asked: argparse.Namespace) -> dict[str, Any]:
         "port": mqtt.port,
         "username": mqtt.username,
         "password": password(mqtt),
-        "qos": min(mqtt.qos, 1),
+        "protocol": mqtt.protocol,
+        "qos": mqtt.qos,
         "speed": asked.speed,
     }
 

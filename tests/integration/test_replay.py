@@ -81,7 +81,7 @@ def test_a_dataset_is_published_in_time_order_with_its_own_times(broker, subscri
     )
 
 
-@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("qos", [0, 1, 2])
 def test_every_message_arrives_in_order_at_full_speed(broker, subscriber, qos):
     count = 3 * UNACKNOWLEDGED_MAX
     assert publish_messages(numbered(count), host="127.0.0.1", port=broker.port, qos=qos, speed=0) == count
@@ -112,9 +112,16 @@ def test_speed_zero_and_infinity_do_not_wait(broker, speed):
     assert publish_messages(years, host="127.0.0.1", port=broker.port, speed=speed) == 2
 
 
-@pytest.mark.parametrize("wrong", [{"speed": -1.0}, {"speed": float("nan")}, {"qos": 2}])
-def test_a_speed_or_a_quality_that_is_none_is_refused(wrong):
-    with pytest.raises(ValueError, match="want a speed of at least 0, and qos 0 or 1"):
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"speed": -1.0}, "speed is -1.0; want a speed of at least 0"),
+        ({"speed": float("nan")}, "speed is nan; want a speed of at least 0"),
+        ({"qos": 3}, "qos is 3; want 0, 1 or 2"),
+    ],
+)
+def test_a_speed_or_a_quality_that_is_none_is_refused(wrong, problem):
+    with pytest.raises(ValueError, match=problem):
         publish_messages([], **wrong)
 
 

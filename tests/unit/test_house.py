@@ -64,7 +64,7 @@ EDGE_HELPERS = {
     "detector.edge.metrics_recordings": {"detector.edge.families"},
     "detector.edge.raw": {"detector.edge.capture", "detector.edge.tree"},
     "detector.edge.recorder": {"detector.edge.recording", "detector.edge.tree"},
-    "detector.edge.replay": {"detector.edge.publisher"},
+    "detector.edge.replay": {"detector.edge.capture", "detector.edge.publisher"},
 }
 """Halves of one edge, split for length."""
 SNAPSHOT = "detector.edge.snapshot"
