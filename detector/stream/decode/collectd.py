@@ -24,6 +24,7 @@ from math import isfinite, nan
 from typing import Final, NamedTuple
 
 from detector.stream.decode.labels import entity_reader
+from detector.stream.decode.memory import remembering
 from detector.stream.decode.records import Decode, signal_fields, write
 from detector.stream.decode.times import TIME_MAX_S
 from detector.stream.definition import Definition
@@ -90,7 +91,7 @@ def collectd_decode(definition: Definition) -> Decode:
     paths = dict(definition.layout.labels)
     sources = (*definition.entity, *(source for source, _ in definition.layout.patterns))
     any_instance = "type_instance" in {paths.get(source, source) for source in sources}
-    read_entity = entity_reader(definition)
+    read_entity = remembering(entity_reader(definition), definition)
     known: dict[tuple[str, str], _Named] = {}
 
     def named(plugin: str, kind: str) -> _Named:
