@@ -139,6 +139,15 @@ KEYED = Definition(
     "json",
     Layout(records="slots.{slot}.ports.{port}", labels=(("device", "tags[key=host].value"),)),
 )
+SENML = Definition(
+    "senml",
+    ("name",),
+    (Signal("temp"), Signal("Cel"), Signal("open", words=(("ajar", 0.5),)), Signal("energy.sum")),
+    10.0,
+    60,
+    "senml/#",
+    "senml",
+)
 
 SPARKPLUG = Definition(
     "sparkplug",
@@ -249,6 +258,19 @@ CASES = (
         COLLECTD,
         "collectd/r1/interface-eth0/if_octets",
         (b"1760000000.250:215961585:395391\0", b"N:143571.014941019:nan\0", b"1760000000:U:0"),
+    ),
+    (
+        SENML,
+        "senml/any",
+        (
+            b'[{"bn":"urn:dev:ow:1:","bt":1.76e9,"bver":10,"bv":20,"n":"temp","v":3.1},{"n":"open","vb":true}]',
+            b'[{"n":"urn:dev:ow:1","u":"Cel","v":23.1},{"bn":"d/","n":"energy","s":7,"t":-5,"vd":"MTIz"}]',
+            bytes.fromhex(
+                "83a62162643a22fb41da39de000000002414200a006474656d7002c482211910e1a200646f70656e04f5a500"
+                "66656e657267790507062408433132330364616a6172"
+            ),
+            bytes.fromhex("d9d9f79fa42162643a006474656d7002fb3ff8000000000000061903e8a2016343656c0214ff"),
+        ),
     ),
 )
 """A stream, one of its topics, and payloads of it."""

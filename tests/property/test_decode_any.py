@@ -1,10 +1,12 @@
 """Whatever arrives: records with samples, or exactly one drop; never an exception."""
 
+import contextlib
 import json
 import math
 import random
 import unicodedata
 
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.times import TIME_MAX_S, parse_time
 from detector.stream.decode.topic import Template
 from detector.stream.nouns import Batch, Drop, Message
-from tests.benchmark.fuzz_decode import ARRIVAL_S, CASES, FLAT, check, mutate
+from tests.benchmark.fuzz_decode import ARRIVAL_S, CASES, FLAT, SENML, check, mutate
 
 READERS = [(decoder(definition), topic, seeds) for definition, topic, seeds in CASES]
 READ_BY_NAME = pytest.mark.parametrize(
@@ -29,6 +31,7 @@ KEYS = st.sampled_from(
         "device", "port", "id", "sys.name", "sys", "name", "data", "ports", "data.ports", "ts", "time",
         "timestamp", "temp", "hum", "counters", "rx", "bytes", "rx.bytes", "tx", "lanes", "lanes.1",
         "1", "link", "metrics", "fields", "tags", "host", "cpu", "usage_idle", "usage_user",
+        "bn", "bt", "bv", "bver", "n", "u", "v", "vs", "t", "s", "Cel", "open", "energy",
     )
 )  # fmt: skip
 LEAVES = (
@@ -62,6 +65,12 @@ def test_any_bytes_give_records_or_one_drop(reader, topic, seeds, payload):
 @given(document=DOCUMENTS)
 def test_any_json_gives_records_or_one_drop(reader, topic, seeds, document):
     check(reader, topic, json.dumps(document).encode())
+
+
+@given(pack=st.lists(st.dictionaries(st.integers(-8, 10) | KEYS, LEAVES | DOCUMENTS, max_size=9), max_size=4))
+def test_any_pack_in_cbor_gives_records_or_one_drop(pack):
+    with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate, which no CBOR can hold
+        check(decoder(SENML), "senml/any", cbor2.dumps(pack))
 
 
 @READ_BY_NAME

@@ -21,6 +21,7 @@ from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.labels import check_labels, clean, completed, named_labels
 from detector.stream.decode.prometheus import prometheus_decode
 from detector.stream.decode.records import Decode
+from detector.stream.decode.senml import senml_decode
 from detector.stream.decode.sparkplug import sparkplug_decode
 from detector.stream.decode.telegraf_json import telegraf_decode
 from detector.stream.decode.topic import Template, template_of
@@ -34,6 +35,7 @@ _NAMED: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "influx": influx_decode,
     "json": json_decode,
     "prometheus": prometheus_decode,
+    "senml": senml_decode,
     "sparkplug": sparkplug_decode,
     "telegraf-json": telegraf_decode,
     "value": value_decode,
