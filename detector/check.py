@@ -26,8 +26,6 @@ HEALTH_S = 2.0
 """How long a daemon may take to answer, twice: whoever asks for its health gives up after five seconds."""
 NAMES_MAX = 64
 """Names of a message that are shown: more than a Telegraf interface has, and a screen still holds them."""
-DEPTH_MAX = 32
-"""Levels of a document that are looked into: no telemetry is as deep, and JSON may be a thousand."""
 TIME_NAMES = {"timestamp", "time"}
 """Fields that are the time where a stream does not say which one is."""
 
@@ -213,18 +211,18 @@ def _unused(definition: Definition, records: Sequence[_Record]) -> list[str]:
     return list(dict.fromkeys(numbers))
 
 
-def _leaves(document: object, at: str = "", depth: int = 0) -> dict[str, object]:
+def _leaves(document: object, at: str = "") -> dict[str, object]:
     """Return what a document holds, by dotted path; of an array its first item."""
     inside: Iterable[tuple[str, object]] = ()
-    if depth < DEPTH_MAX and isinstance(document, dict):
+    if isinstance(document, dict):
         inside = document.items()
-    elif depth < DEPTH_MAX and isinstance(document, list):
+    elif isinstance(document, list):
         inside = [("0", item) for item in document[:1]]
     elif at:
         return {at: document}
     leaves: dict[str, object] = {}
     for name, value in inside:
-        leaves |= _leaves(value, f"{at}.{name}" if at else name, depth + 1)
+        leaves |= _leaves(value, f"{at}.{name}" if at else name)
     return leaves
 
 

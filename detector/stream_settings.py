@@ -156,6 +156,7 @@ class StreamSettings(Part):
     priority: int = Field(0, ge=0, le=9)
     overload: Literal["drop_oldest", "drop_newest", "block"] = "drop_oldest"
     entities_max: int = Field(10_000, ge=1, le=1_000_000)
+    device_entities_max: int | None = Field(None, ge=1, le=1_000_000)
     imputed_share_max: float = Field(0.5, ge=0, lt=1)
     silence_s: Seconds | None = None
     expire_s: Seconds = 86400.0
@@ -247,6 +248,7 @@ class StreamSettings(Part):
             future_max_s=self.future_max_s,
             refresh_s=REFRESH_STEPS * self.step_s if self.refresh_s is None else self.refresh_s,
             entities_max=self.entities_max,
+            device_entities_max=self.device_entities_max or self.entities_max,
             imputed_share_max=self.imputed_share_max,
             silence_s=self.silence_s or min(max(6 * self.step_s, 60.0), self.expire_s),
             expire_s=self.expire_s,

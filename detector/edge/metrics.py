@@ -20,7 +20,7 @@ from detector import __version__
 from detector.edge.families import Labels, Rows, by_reason, counter, gauge, histogram, info
 from detector.edge.metrics_recordings import recording_families
 from detector.edge.snapshot import ConnectFailure, MqttSnapshot, Snapshot, StreamSnapshot
-from detector.stream.nouns import MESSAGE_REASONS, SAMPLE_REASONS, Entity, State
+from detector.stream.nouns import ENTITY_REASONS, MESSAGE_REASONS, SAMPLE_REASONS, Entity, State
 
 CONTRIBUTION_MIN = 0.01  # a share below one percent explains nothing and would only cost series
 
@@ -159,9 +159,12 @@ def _streams(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
         for (signal, reason), count in stream.counter_resets.items()
     ]
     yield counter("counter_resets", "Counters that began anew", resets)
-    yield counter(
-        "entities_refused", "Entities beyond entities_max", each(lambda one: one.entities_refused_total)
-    )
+    refused = [
+        row
+        for stream in streams
+        for row in by_reason({"stream": stream.name}, ENTITY_REASONS, stream.entities_refused)
+    ]
+    yield counter("entities_refused", "Records of new entities for whom there was no room", refused)
     yield counter("windows_scored", "Windows scored", each(lambda one: one.windows_scored_total))
     yield counter("episodes", "Episodes begun", each(lambda one: one.episodes_total))
     counts = [

@@ -100,7 +100,7 @@ class StreamSnapshot:
     counter_resets: Mapping[tuple[str, str], int]  # by signal and reason
     counter_looks: Mapping[str, int]  # samples of each counter that a reset was looked for in
     windows_scored_total: int
-    entities_refused_total: int
+    entities_refused: Mapping[str, int]
     episodes_total: int
 
 
@@ -241,7 +241,7 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
             if signal.kind == "counter"
         },
         windows_scored_total=stream.windows_scored_total,
-        entities_refused_total=stream.roster.refused_total,
+        entities_refused={reason.value: count for reason, count in stream.roster.refused.items()},
         episodes_total=stream.episodes_total,
     )
 

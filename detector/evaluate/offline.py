@@ -27,7 +27,7 @@ def outcomes(
     definition = as_recorded(definition) if dataset.rates else definition
     # Whoever is in the data gets a row: the cap protects a daemon from its publishers.
     room = max(definition.entities_max, len(dataset.entities))
-    stream = StreamPipeline(replace(definition, entities_max=room), judge)
+    stream = StreamPipeline(replace(definition, entities_max=room, device_entities_max=room), judge)
     for until_s, samples in dataset.chunks(definition):
         rows = np.full(len(dataset.entities), -1, np.int64)
         present = np.unique(samples.row)

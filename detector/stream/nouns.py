@@ -75,6 +75,8 @@ SAMPLE_REASONS = (
     Drop.DEVICE_ENTITIES_MAX,
 )
 """What refuses one sample; the rest of its message goes on."""
+ENTITY_REASONS = (Drop.ENTITIES_MAX, Drop.DEVICE_ENTITIES_MAX)
+"""Why an entity is not admitted."""
 MESSAGE_REASONS = tuple(reason for reason in Drop if reason not in SAMPLE_REASONS)
 """What refuses a whole message."""
 

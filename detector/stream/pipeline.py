@@ -36,7 +36,7 @@ from detector.stream.nouns import (
     Steps,
     Windows,
 )
-from detector.stream.roster import Roster
+from detector.stream.roster import NO_ROW, Roster
 from detector.stream.score import Calibration, Scorer
 from detector.stream.window import Ring
 
@@ -71,7 +71,7 @@ class StreamPipeline:
 
     def __init__(self, definition: Definition, judge: Judge | None) -> None:
         self.definition = definition
-        self.roster = Roster(definition.entities_max)
+        self.roster = Roster(definition.entities_max, definition.device_entities_max)
         self.clock = Clock(definition)
         self.align = Align(definition)
         self.ring = Ring(definition)
@@ -108,8 +108,8 @@ class StreamPipeline:
         for unbelieved in np.flatnonzero(~believed).tolist():
             entities[unbelieved] = None
         row = self._rows_in_order(entities, batch.silenced)[record]
-        full = (row < 0) & believed[record]
-        self.samples_dropped[Drop.ENTITIES_MAX] += int(full.sum())
+        for full, no_row in NO_ROW.items():
+            self.samples_dropped[full] += int((row == no_row).sum())
         good = row >= 0
         signal, value = np.array(batch.signal, np.int64), np.array(batch.value, np.float64)
         self.add_samples(Samples(row[good], signal[good], time_s[record[good]], value[good]))
@@ -139,14 +139,13 @@ class StreamPipeline:
             self.why.pop(row, None)
 
     def rows_of(self, entities: Sequence[Entity | None]) -> Ints:
-        """Return the row of each entity, admitting new ones; -1 for None and where there is no room."""
+        """Return the row of each entity, admitting new ones; -1 for None, `NO_ROW` where there is no room."""
         rows = self.roster.find(entities)
         for index in np.flatnonzero(rows < 0).tolist():
             entity = entities[index]
             if entity is not None:
                 row = self.roster.get(entity)  # two of its records may be among these
-                row = self._admit(entity) if row is None else row
-                rows[index] = -1 if row is None else row
+                rows[index] = self._admit(entity) if row is None else row
         return rows
 
     def add_samples(self, samples: Samples) -> None:
@@ -155,7 +154,7 @@ class StreamPipeline:
         if len(samples.row):
             self.align.add(samples)
 
-    def _admit(self, entity: Entity) -> int | None:
+    def _admit(self, entity: Entity) -> int:
         rows = self.roster.rows
         row = self.roster.admit(entity)
         if self.roster.rows > rows:
@@ -163,7 +162,7 @@ class StreamPipeline:
                 stage.resize(self.roster.rows)
             if self._scorer:
                 self._scorer.resize(self.roster.rows)
-        if row is not None and self._scorer:
+        if row >= 0 and self._scorer:
             self._scorer.admit(row, entity)
         return row
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Entity, Ints
+from detector.stream.nouns import Bools, Drop, Entity, Ints
 
 ROWS_FIRST = 64
+NO_ROW = {Drop.ENTITIES_MAX: -2, Drop.DEVICE_ENTITIES_MAX: -3}
+"""What stands for the row of an entity that was refused; -1 is the row of nobody."""
 
 
 class Roster:
-    """Entities and their rows. Rows double up to `entities_max` and are used again."""
+    """Entities and their rows. Rows double up to `entities_max` and are used again.
 
-    def __init__(self, entities_max: int) -> None:
+    A device is the first label of an entity; those of one device have at most `device_entities_max` rows.
+    `refused` counts how often an entity was, by reason. Nobody remembers who: names without end cost nothing.
+    """
+
+    def __init__(self, entities_max: int, device_entities_max: int = 1_000_000) -> None:
         self._entities_max = entities_max
+        self._device_entities_max = device_entities_max
+        self._of_device: Counter[Entity] = Counter()
         self._row: dict[Entity, int] = {}
         self._free: list[int] = []
         self._sharing: dict[tuple[int, ...], dict[Entity, set[int]]] = {}
         self.entities: list[Entity | None] = []
-        self.refused_total = 0
+        self.refused: Counter[Drop] = Counter()
 
     def __len__(self) -> int:
         return len(self._row)
@@ -39,21 +48,27 @@ class Roster:
         row = self._row.get
         return np.array([row(entity, -1) for entity in entities], np.int64)  # type: ignore[arg-type]
 
-    def admit(self, entity: Entity) -> int | None:
-        """Return a row for a new entity, or None where all are taken."""
+    def admit(self, entity: Entity) -> int:
+        """Return a row for a new entity, or one of `NO_ROW` where there is none."""
+        if self._of_device[entity[:1]] >= self._device_entities_max:
+            return self._refuse(Drop.DEVICE_ENTITIES_MAX)
         if not self._free:
             if self.rows >= self._entities_max:
-                self.refused_total += 1
-                return None
+                return self._refuse(Drop.ENTITIES_MAX)
             rows = min(max(ROWS_FIRST, 2 * self.rows), self._entities_max)
             self._free = list(range(rows - 1, self.rows - 1, -1))
             self.entities += [None] * (rows - self.rows)
         row = self._free.pop()
         self._row[entity] = row
+        self._of_device[entity[:1]] += 1
         self.entities[row] = entity
         for places, sharing in self._sharing.items():
             sharing.setdefault(_at(places, entity), set()).add(row)
         return row
+
+    def _refuse(self, reason: Drop) -> int:
+        self.refused[reason] += 1
+        return NO_ROW[reason]
 
     def forget(self, rows: Ints) -> None:
         """Free rows."""
@@ -61,6 +76,9 @@ class Roster:
             entity = self.entities[row]
             if entity is not None:
                 del self._row[entity]
+                self._of_device[entity[:1]] -= 1
+                if not self._of_device[entity[:1]]:
+                    del self._of_device[entity[:1]]
                 for places, sharing in self._sharing.items():
                     _discard(sharing, _at(places, entity), row)
                 self.entities[row] = None

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.stream.decode import FORMATS, decoder
+from detector.stream.decode.documents import NESTING_MAX, parse_document
 from detector.stream.decode.labels import label_text
 from detector.stream.decode.numbers import number_of
 from detector.stream.decode.paths import find, parse_path
@@ -118,6 +119,30 @@ def test_every_datetime_after_the_epoch_reads_back(moment):
 )
 def test_any_path_into_any_document_finds_something_or_none(document, parts):
     find(document, parse_path(".".join(parts)))
+
+
+BRACKETS = st.recursive(
+    st.text('[]{}"\\a', max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text('[]{}"\\', max_size=4), inner, max_size=3)
+    ),
+    max_leaves=15,
+)
+
+
+@given(BRACKETS, st.integers(0, NESTING_MAX + 2))
+def test_the_levels_of_a_document_are_counted_whatever_is_in_its_texts(document, around):
+    for _ in range(around):
+        document = [document, "}]"]
+    refused = parse_document(json.dumps([document, "[" * NESTING_MAX]).encode()) is Drop.NESTED_TOO_DEEP
+    assert refused == (depth([document]) > NESTING_MAX)
+
+
+def depth(document):
+    if not isinstance(document, (dict, list)):
+        return 0
+    inner = document.values() if isinstance(document, dict) else document
+    return 1 + max(map(depth, inner), default=0)
 
 
 @given(st.text(st.characters(exclude_categories=[])))

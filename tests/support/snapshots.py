@@ -41,7 +41,7 @@ def stream(name="interfaces", labels=("device", "interface"), entities=(), **cha
         "counter_resets": {},
         "counter_looks": {},
         "windows_scored_total": 0,
-        "entities_refused_total": 0,
+        "entities_refused": {},
         "episodes_total": 0,
     }
     return StreamSnapshot(**values | changes)
@@ -79,7 +79,7 @@ def interfaces():
         },
         counter_looks={"ifHCInOctets": 6000, "ifInErrors": 6000},
         windows_scored_total=400,
-        entities_refused_total=2,
+        entities_refused={"entities_max": 2},
         episodes_total=5,
     )
 

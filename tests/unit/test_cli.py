@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from detector.stream.decode.documents import NESTING_MAX
+
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config/detector.toml"
 VERBS = ("run", "record", "train", "score", "replay", "simulate", "check", "demo", "health")
@@ -443,15 +445,18 @@ def test_a_value_list_of_another_type_shows_which_are_wanted(config):
     assert lines[1].endswith(" temperature-cpu = 45.5 (gauge)")
 
 
-def test_names_without_end_are_cut_in_number_and_in_depth(config):
+def test_names_without_end_are_cut_in_number(config):
     fields = {f"n{index}": index for index in range(100)}
     code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields=fields | {"load": 1}))
     assert code == OK
     assert lines[-1].endswith(" n63, and 36 more")
-    Path(config).write_text(STREAMS.replace("payload_bytes_max = 4096", ""), "utf-8")
-    deep = '{"a":' * 1000 + "1" + "}" * 1000
+
+
+def test_the_deepest_document_is_looked_into(config):
+    deep = '{"a":' * NESTING_MAX + "1" + "}" * NESTING_MAX
     code, lines = message(config, "sensors/s1/state", deep)
     assert (code, lines[0]) == (FAILED, "stream sensors: dropped, no_signal")
+    assert lines[-1].endswith(" " + ".".join("a" * NESTING_MAX))
 
 
 def test_a_payload_comes_from_a_file_or_stdin(tmp_path, config):

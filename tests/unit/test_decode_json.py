@@ -1,10 +1,12 @@
 """Format `json`: objects flat and nested, arrays, envelopes; and JSON that is none."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from detector.stream.decode import decoder
+from detector.stream.decode.documents import NESTING_MAX
 from detector.stream.decode.labels import LABEL_CHARS_MAX
 from detector.stream.decode.records import RECORDS_MAX
 from detector.stream.definition import Definition, Layout, Signal, Witness
@@ -309,6 +311,32 @@ def test_half_an_emoji_where_nobody_looks_costs_nothing():
 )  # fmt: skip
 def test_a_bad_message_is_dropped_as_a_whole_with_its_reason(payload, drop):
     assert decode(FLAT, payload) == (drop, Batch())
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "levels"),
+    [
+        (b"[", b"]", 1), (b'{"a":', b"}", 1), (b'[{"a":', b"}]", 2), (b'{"}":', b"}", 1),
+        (b'{"]}]}":[', b"]}", 2), (b'["}",', b"]", 1), (b'{"\\"}":', b"}", 1), (b'["","}","",', b"]", 1),
+        (b'{"\\\\":["\\\\\\"]",', b"]}", 2),
+    ],
+)  # fmt: skip
+def test_a_document_may_be_as_deep_as_the_limit_and_no_deeper(opening, closing, levels):
+    most = (NESTING_MAX - 1) // levels  # in the record, which is a level too
+    for times, fate in ((most, None), (most + 1, Drop.NESTED_TOO_DEEP)):
+        payload = b'{"device":"a","temp":1,"x":%s}' % (opening * times + b"1" + closing * times)
+        json.loads(payload)
+        assert decode(FLAT, payload)[0] is fate
+
+
+@pytest.mark.parametrize("text", ["[" * 1000, "{[" * 1000, '\\"[' * 1000, "\\\\" * 1000 + "[" * 100])
+def test_brackets_in_a_text_are_no_levels(text):
+    payload = json.dumps({"device": "a", "temp": 1, "x": text, "y": [[text]] * 100}).encode()
+    assert decode(FLAT, payload)[0] is None
+
+
+def test_many_records_are_not_deep():
+    assert decode(FLAT, b"[" + b",".join([b'{"device":"a","temp":1}'] * 1000) + b"]")[0] is None
 
 
 @pytest.mark.parametrize("payload", [b"{}", b'{"data":[]}', b'{"data":{"ports":{}}}', b"[]", b"5"])

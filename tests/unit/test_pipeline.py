@@ -116,6 +116,19 @@ def test_beyond_entities_max_samples_are_dropped_and_counted():
     assert (len(stream.roster), stream.samples_total) == (2, 2)
 
 
+def test_beyond_device_entities_max_samples_are_dropped_and_counted_and_others_are_taken():
+    limited = definition(entity=("device", "port"), topic="tests/#", entities_max=5, device_entities_max=2)
+    pipeline = Streams([StreamPipeline(limited, None)])
+    for device, ports in (("r1", 4), ("r2", 3), ("r3", 2)):
+        many = [{"device": device, "port": port, "level": 1.0} for port in range(ports)]
+        pipeline.feed([message(payload=json.dumps(many).encode())])
+    stream = pipeline.streams[0]
+    assert stream.dropped()[Drop.DEVICE_ENTITIES_MAX] == 3
+    assert stream.dropped()[Drop.ENTITIES_MAX] == 1
+    assert stream.samples_total == 5
+    assert stream.roster.refused == {Drop.DEVICE_ENTITIES_MAX: 3, Drop.ENTITIES_MAX: 1}
+
+
 def test_times_out_of_bounds_are_dropped_by_reason_and_admit_nobody():
     stream = StreamPipeline(definition(age_max_s=100.0, future_max_s=50.0), judge())
     feed(stream, ("r", 0.0, {0: 1.0}))

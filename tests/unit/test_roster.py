@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from detector.stream.roster import ROWS_FIRST, Roster
+from detector.stream.nouns import Drop
+from detector.stream.roster import NO_ROW, ROWS_FIRST, Roster
 
 
 def test_rows_double_up_to_the_cap_and_no_further():
     roster = Roster(200)
     seen = []
     for index in range(200):
-        assert roster.admit((str(index),)) is not None
+        assert roster.admit((str(index),)) >= 0
         seen.append(roster.rows)
     assert sorted(set(seen)) == [ROWS_FIRST, 2 * ROWS_FIRST, 200]
     assert roster.taken().all()
@@ -18,9 +19,9 @@ def test_rows_double_up_to_the_cap_and_no_further():
 def test_beyond_the_cap_entities_are_refused_and_counted():
     roster = Roster(1)
     assert roster.admit(("a",)) == 0
-    assert roster.admit(("b",)) is None
+    assert roster.admit(("b",)) == NO_ROW[Drop.ENTITIES_MAX] < 0
     assert roster.get(("b",)) is None
-    assert (len(roster), roster.rows, roster.refused_total) == (1, 1, 1)
+    assert (len(roster), roster.rows, roster.refused) == (1, 1, {Drop.ENTITIES_MAX: 1})
 
 
 def test_every_entity_has_a_row_of_its_own():
@@ -39,6 +40,23 @@ def test_a_row_is_used_again_once_its_entity_is_forgotten():
     assert roster.taken().tolist() == [False, True]
     assert roster.admit(("c",)) == 0
     assert roster.entities == [("c",), ("b",)]
+
+
+def test_a_device_takes_no_more_rows_than_its_own_and_leaves_the_others_theirs():
+    roster = Roster(4, device_entities_max=2)
+    full = NO_ROW[Drop.DEVICE_ENTITIES_MAX]
+    assert [roster.admit(("r1", str(port))) for port in range(4)] == [0, 1, full, full]
+    assert [roster.admit(("r2", str(port))) for port in range(2)] == [2, 3]
+    assert roster.admit(("r1", "4")) == full < 0
+    assert roster.admit(("r3", "0")) == NO_ROW[Drop.ENTITIES_MAX]
+    assert roster.refused == {Drop.DEVICE_ENTITIES_MAX: 3, Drop.ENTITIES_MAX: 1}
+    roster.forget(np.array([0, 0, 2]))
+    assert roster.admit(("r1", "9")) >= 0
+    assert roster.admit(("r1", "8")) == full
+
+
+def test_an_entity_without_labels_has_a_row():
+    assert Roster(1).admit(()) == 0
 
 
 def test_forgetting_a_free_row_does_nothing():
