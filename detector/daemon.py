@@ -263,4 +263,6 @@ def _missing(mqtt: MqttSnapshot) -> Sequence[str]:
         return ["the network thread has died"]
     if not mqtt.connected:
         return ["the broker is not connected"]
-    return [] if mqtt.subscribed else ["the subscription is not granted"]
+    if not mqtt.subscribed:
+        return ["the subscription is not granted"]
+    return [f"the broker grants {text} and does not serve it" for text in mqtt.unserved]

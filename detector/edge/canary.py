@@ -22,6 +22,10 @@ LOG = logging.getLogger("detector.mqtt")
 
 WAIT_S: Final = 10.0
 """How long a canary may take: a broker that is busy with the backlog of a session answers within seconds."""
+ANSWER_S: Final = 2.0
+"""An end of the connection that comes sooner after a canary has to do with it."""
+ENDINGS_MAX: Final = 2
+"""So many in a row are no accident."""
 PAYLOAD: Final = b"detector canary: a subscriber proves that its subscription is served; ignore it"
 
 
@@ -42,6 +46,7 @@ class Canary:
         self._monotonic = monotonic
         self._waiting: dict[int, int] = {}
         self._due_s = 0.0
+        self._endings = 0
         self.unserved: tuple[str, ...] = ()
 
     def _topic(self, text: str) -> str:
@@ -53,10 +58,30 @@ class Canary:
 
     def send(self, client: Client, reception: Reception) -> None:
         """Publish the canaries; for when the subscriptions are granted."""
+        if self._endings >= ENDINGS_MAX:
+            return
         self._waiting = {index: reception.received[index] for index in self._topics}
         self._due_s = self._monotonic() + WAIT_S
         for topic in self._topics.values():
             client.publish(topic, PAYLOAD, qos=0)
+
+    def lost(self, where: str) -> None:
+        """The connection has ended; if that is the answer to each canary, publish none any more.
+
+        A broker may throw out who publishes where they may not, as mosquitto 2.0.11 does. A detector that may
+        only read has to be let in all the same.
+        """
+        at_once = self._waiting and self._monotonic() < self._due_s - WAIT_S + ANSWER_S
+        self._endings = self._endings + 1 if at_once else 0
+        if self._endings == ENDINGS_MAX:
+            LOG.warning(
+                "canary unwelcome %s reason=%r",
+                where,
+                "the broker ended the connection when it was published, so it is not tried again: this user "
+                "may not publish there (then set mqtt.canary = false), and whether the subscription is served "
+                "shows with the first message",
+            )
+        self._waiting = {}
 
     def watch(self, reception: Reception, where: str) -> None:
         """See what has come back; once the time is over, say what has not."""

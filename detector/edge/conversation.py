@@ -229,6 +229,8 @@ class Conversation:
         if self.connected:
             level = logging.INFO if self.stopping.is_set() else logging.WARNING
             LOG.log(level, "disconnected %s reason=%r", self._where, str(reason))
+            if self._canary and not self.stopping.is_set():
+                self._canary.lost(self._where)
         self.connected = self.subscribed = False
 
     def _on_message(self, _client: Client, _userdata: None, message: MQTTMessage) -> None:

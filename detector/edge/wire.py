@@ -178,7 +178,8 @@ class Wire:
             self._connection.do_handshake()
 
     def close(self) -> None:
-        """As of a socket."""
+        """As of a socket; what it did not take is lost."""
+        self._unsent = b""
         self._connection.close()
 
 

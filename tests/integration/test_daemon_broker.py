@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from detector.edge.publisher import publish_messages
+from tests.integration.test_mqtt_hostile import scripted_broker
 from tests.support.bundles import samples
 from tests.support.daemon import running
 from tests.support.mosquitto import Mosquitto
@@ -65,3 +66,14 @@ def test_after_all_that_sigterm_still_ends_it_with_0(daemon):
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     assert "Traceback" not in daemon.log
+
+
+def test_a_broker_that_grants_and_does_not_serve_leaves_it_not_ready(fabric, tmp_path):
+    with (
+        scripted_broker([b""], suback=b"\x00\x00") as port,
+        running(tmp_path, fabric.settings(bundles=False), verb="record", broker=port) as daemon,
+    ):
+        wanted = "the broker grants telegraf/+/interfaces and does not serve it"
+        daemon.wait_for(lambda: wanted in daemon.get("/-/ready")[1])
+        assert daemon.log.count("subscription unserved") == 2
+        assert daemon.total("detector_subscription_unserved") == 2

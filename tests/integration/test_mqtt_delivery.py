@@ -230,6 +230,22 @@ def test_a_broker_that_grants_and_does_not_deliver_is_told_with_the_filter(subsc
         subscriber.stop()
 
 
+def test_a_reader_that_is_thrown_out_for_its_canary_publishes_no_more_and_stays(tmp_path, subscribe, caplog):
+    (tmp_path / "acl").write_text("topic read #\nuser agent\ntopic write #\n")
+    broker = Mosquitto(tmp_path, options=(f"acl_file {tmp_path}/acl",))
+    broker.start()
+    try:
+        subscriber = subscribe(broker.port)
+        wait_until(lambda: "canary unwelcome" in caplog.text)
+        ready(subscriber)
+        send(broker.port, 3, auth={"username": "agent", "password": None})
+        assert numbers(take(subscriber, 3)) == [0, 1, 2]
+        assert subscriber.snapshot().reconnects_total == 2
+        assert (caplog.text.count("unreachable"), caplog.text.count("canary unwelcome")) == (0, 1)
+    finally:
+        broker.stop()
+
+
 def test_without_the_canary_nothing_is_published(broker, subscribe):
     ready(subscribe(broker.port, canary=False, client_id="silent")).stop()
     wait_until(lambda: "Received DISCONNECT from silent" in broker.log)
