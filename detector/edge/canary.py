@@ -78,7 +78,7 @@ class Canary:
                 "canary unwelcome %s reason=%r",
                 where,
                 "the broker ended the connection when it was published, so it is not tried again: this user "
-                "may not publish there (then set mqtt.canary = false), and whether the subscription is served "
+                "may not publish there (then set mqtt.canary = false); whether the subscription is served "
                 "shows with the first message",
             )
         self._waiting = {}
