@@ -10,8 +10,10 @@ and training cuts the same windows; only who feeds it differs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -119,24 +121,32 @@ class StreamPipeline:
     ) -> Ints:
         """Return the row of each record's entity, and take the goodbyes between the records."""
         parts, start = [], 0
-        for end, labels in [*silenced, (len(entities), {})]:
+        for end, leaving in groupby([*silenced, (len(entities), {})], itemgetter(0)):
             rows = self.rows_of(entities[start:end])
             self.decider.welcome(rows[rows >= 0])
-            self.silence(labels)
+            self.silence([labels for _, labels in leaving])
             parts.append(rows)
             start = end
         return np.concatenate(parts)
 
-    def silence(self, labels: Mapping[str, str]) -> None:
-        """Take a goodbye: every entity that has these labels is silent until it speaks again."""
+    def silence(self, leaving: Iterable[Mapping[str, str]]) -> None:
+        """Take goodbyes: every entity that has the labels of one is silent until it speaks again."""
+        rows = np.unique([row for labels in leaving for row in self._rows_having(labels)]).astype(np.int64)
+        if len(rows):
+            self._ended += self.decider.part(rows, self.roster.entities)
+            for row in self.why.keys() & set(rows.tolist()):
+                del self.why[row]
+
+    def _rows_having(self, labels: Mapping[str, str]) -> Collection[int]:
         names = self.definition.entity
         if not labels or not labels.keys() <= set(names):
-            return
-        places = tuple(index for index, name in enumerate(names) if name in labels)
-        rows = self.roster.sharing(places, tuple(labels[names[place]] for place in places))
-        self._ended += self.decider.part(rows, self.roster.entities)
-        for row in rows.tolist():
-            self.why.pop(row, None)
+            return ()
+        places = tuple([index for index, name in enumerate(names) if name in labels])
+        texts = tuple([labels[names[place]] for place in places])
+        if len(places) < len(names):
+            return self.roster.sharing(places, texts)
+        row = self.roster.get(texts)
+        return () if row is None else (row,)
 
     def rows_of(self, entities: Sequence[Entity | None]) -> Ints:
         """Return the row of each entity, admitting new ones; -1 for None, `NO_ROW` where there is no room."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -84,8 +84,8 @@ class Roster:
                 self.entities[row] = None
                 self._free.append(row)
 
-    def sharing(self, places: tuple[int, ...], labels: Entity) -> Ints:
-        """Return the rows of the entities that have these labels at these places, in order.
+    def sharing(self, places: tuple[int, ...], labels: Entity) -> Collection[int]:
+        """Return the rows of the entities that have these labels at these places.
 
         What is asked about the same places again costs one look-up, however many entities there are.
         """
@@ -93,7 +93,7 @@ class Roster:
             found = self._sharing[places] = {}
             for entity, row in self._row.items():
                 found.setdefault(_at(places, entity), set()).add(row)
-        return np.array(sorted(self._sharing[places].get(labels, ())), np.int64)
+        return self._sharing[places].get(labels, ())
 
     def taken(self) -> Bools:
         """Return which rows somebody lives in."""

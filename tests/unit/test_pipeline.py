@@ -428,8 +428,7 @@ def test_a_topic_may_carry_values_and_goodbyes():
 def test_a_goodbye_that_leaves_out_a_label_of_the_topic_or_names_another_silences_nobody():
     stream = StreamPipeline(definition(), judge())
     run(stream, told("r", [1]))
-    stream.silence({})
-    stream.silence({"device": "r", "site": "x"})
+    stream.silence([{}, {"device": "r", "site": "x"}, {"device": "x"}])
     assert stream.states()[0] is not State.SILENT
-    stream.silence({"device": "r"})
+    stream.silence([{"device": "r"}])
     assert stream.states()[0] is State.SILENT
