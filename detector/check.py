@@ -18,6 +18,7 @@ from detector.stream.decode.labels import completed, missing_labels
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.places import places_reader
 from detector.stream.decode.records import signal_fields
+from detector.stream.decode.sparkplug import named_values, topic_labels
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
 from detector.stream_settings import StreamSettings
@@ -121,6 +122,7 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     lines = [f"stream {definition.name}: {what}"]
     lines += [f"  refused: {count} {reason}" for reason, count in batch.dropped.items()]
     lines += _samples(definition, batch, message)
+    lines += [f"  a goodbye of {_named(labels)}" for _, labels in batch.silenced[:NAMES_MAX]]
     if refusal in (None, Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
         lines += _misfit(definition, labels, message, refused=refusal is not None)
     return lines, not refusal
@@ -144,12 +146,17 @@ def _misfit(
     """Say what a stream wants and a message lacks, and what the message has instead."""
     document = parse_document(message.payload)
     records = _records(definition, document, labels)
+    if definition.format == "sparkplug":
+        labels = {**labels, **topic_labels(message.topic)}
     if refused:
         levels = ", ".join(f'{name}="{level}"' for name, level in labels.items())
         yield f"  the topic gives: {levels or 'no label'}"
     if definition.format not in NAMED_IN_PAYLOAD:
         if refused:
             yield f"  wanted: one of {', '.join(signal_fields(definition))}"
+            if definition.format == "sparkplug":
+                names = list(named_values(message.payload))
+                yield f"  the message has: {_listed(names) or 'nothing with a name'}"
         return
     if missing := _missing_labels(definition, records):
         yield f"  missing of the entity: {', '.join(missing)}"

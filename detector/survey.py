@@ -19,6 +19,7 @@ from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.auto import format_of
 from detector.stream.decode.documents import parse_document
 from detector.stream.decode.numbers import number_of
+from detector.stream.decode.sparkplug import named_values
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Entity, Message
 
@@ -74,6 +75,7 @@ class _StreamSurvey:
         for reason in reasons:
             self.examples.setdefault(reason, example(message.topic, message.payload))
         self.taken += refusal is None
+        self.goodbyes += bool(batch.silenced)
         self.samples += len(batch.value)
         self.signals.update(batch.signal)
         for entity, time_s in zip(batch.entities, batch.times_s, strict=True):
@@ -212,6 +214,8 @@ def _parts(name: str, message: Message) -> tuple[Mapping[str, str], Mapping[str,
     """Return what may be labels and what signals in a payload; of several records, in the first."""
     if name == "influx":
         return _influx_parts(message.payload.decode("utf-8", "replace"))
+    if name == "sparkplug":
+        return {}, _numbers(named_values(message.payload))
     if name not in ("json", "telegraf-json"):
         return {}, {}
     document = parse_document(message.payload)

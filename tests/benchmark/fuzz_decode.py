@@ -169,12 +169,12 @@ _CPU = (
     b'"tags":{"cpu":"cpu-total","host":"srv-7"},"timestamp":1760000000250}'
 )
 # As pysparkplug encodes them: names, types, aliases; and then values, one of them historical.
-_DBIRTH = bytes.fromhex(
+DBIRTH = bytes.fromhex(
     "08fa81b3c19c3312160a0474656d70100118fa81b3c19c332009650000ac4112160a056c6576656c100218fa81b3c19c33200250fd"
     "ff03121d0a0e506f7274732f312f4f6374657473100318fa81b3c19c332008580a12160a057374617465100418fa81b3c19c33200c"
     "7a02757012120a05626453657118fa81b3c19c33200458011801"
 )
-_DDATA = bytes.fromhex(
+DDATA = bytes.fromhex(
     "08fa81b3c19c3312160a0474656d70100118fa81b3c19c332009650000b44112160a056c6576656c18fa81b3c19c332002280150fc"
     "ff0312240a0e506f7274732f322f4f637465747318fa81b3c19c33200858808080808080808080011802"
 )
@@ -215,8 +215,8 @@ CASES = (
     ),
     (HOMIE, "homie/5/room-1/climate/temperature", (b"21.5", b"true", b"PT12H5M46S")),
     (HOMIE, "homie/room-1/climate/mode", (b"heat", b"-3\0")),
-    (SPARKPLUG, "spBv1.0/g1/DBIRTH/n1/d1", (_DBIRTH,)),
-    (SPARKPLUG, "spBv1.0/g1/DDATA/n1/d1", (_DBIRTH, _DDATA)),
+    (SPARKPLUG, "spBv1.0/g1/DBIRTH/n1/d1", (DBIRTH,)),
+    (SPARKPLUG, "spBv1.0/g1/DDATA/n1/d1", (DBIRTH, DDATA)),
     (
         KEYED,
         "t/r1",

@@ -8,6 +8,7 @@ from detector.cli import main
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Message
 from detector.survey import Survey
+from tests.benchmark.fuzz_decode import DBIRTH
 
 SIGNALS = (Signal("in_octets", "counter"), Signal("in_errors", "counter"))
 INTERFACES = Definition(
@@ -64,6 +65,21 @@ def test_what_no_stream_reads_is_told_by_its_shape():
         "  could be labels: host (1)",
         "  could be signals: load, since (never falls)",
     ]
+
+
+def test_names_of_sparkplug_could_be_signals():
+    lines = told(*[(f"spBv1.0/g/NBIRTH/n{node}", DBIRTH) for node in (1, 2)])
+    assert lines[2:] == [
+        "unread: 2 messages on spBv1.0/g/NBIRTH/{level3}, look like sparkplug",
+        "  could be labels: level3 (2)",
+        "  could be signals: temp, level, Ports/1/Octets, bdSeq",
+    ]
+
+
+def test_deaths_that_a_format_tells_of_are_goodbyes():
+    rooms = Definition("rooms", ("device",), (Signal("temperature"),), 5.0, 60, "homie/#", "homie")
+    lines = told(("homie/a/climate/temperature", b"20"), ("homie/a/$state", b"lost"), definitions=(rooms,))
+    assert "  goodbyes: 1" in lines
 
 
 def test_a_stream_that_nothing_is_on_is_told_with_its_topic():

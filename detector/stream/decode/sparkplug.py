@@ -65,6 +65,19 @@ def sparkplug_decode(definition: Definition) -> Decode:
     return _Edges(definition).decode
 
 
+def topic_labels(topic: str) -> dict[str, str]:
+    """Return the labels that a topic gives by itself, as `check` shows them."""
+    address = _parse_topic(topic)
+    return {} if isinstance(address, Drop) else address.labels()
+
+
+def named_values(payload: bytes) -> dict[str, Any]:
+    """Return the values of a payload by the names of their metrics, as `check` shows them."""
+    from detector.stream.decode import sparkplug_payload  # noqa: PLC0415 -- see there
+
+    return sparkplug_payload.named_values(payload)
+
+
 class _Edges:
     """The decoder of one stream, with what it remembers of the nodes."""
 

@@ -49,6 +49,13 @@ def read_value(metric: Any, datatype: int) -> Any:
     return Drop.ALIAS_UNKNOWN if not datatype and value >= _TOP_BIT[field] else value
 
 
+def named_values(payload: bytes) -> dict[str, Any]:
+    """Return the values of a payload by the names of their metrics; nothing of what has no name."""
+    parsed = parse_payload(payload)
+    metrics = () if isinstance(parsed, Drop) else parsed.metrics
+    return {one.name.decode("utf-8", "replace"): read_value(one, one.datatype) for one in metrics if one.name}
+
+
 def birth_number(payload: Any) -> int | None:
     """Return the number that a birth of a node has in common with its last will, None where it has none."""
     for metric in payload.metrics:
