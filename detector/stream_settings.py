@@ -18,6 +18,13 @@ LABELS_RESERVED = frozenset({"stream", "signal", "state", "level", "reason", "le
 COLUMNS_RESERVED = frozenset({"time", "train", "score", "anomalous"})
 """What recordings and scores call their own columns, beside a column an entity label or signal."""
 
+PAYLOAD_KEYS = {
+    "metric": {"auto", "influx", "telegraf-json"},
+    "columns": {"auto", "csv"},
+    "delimiter": {"auto", "csv"},
+}
+"""Which formats read a key of the payload's table; nobody would miss a key that is not read."""
+
 UPTIME_UNITS_S = {"ticks": 0.01, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
@@ -119,6 +126,8 @@ class PayloadSettings(Part):
     patterns: dict[str, str] = {}
     allow: dict[str, list[str]] = {}
     metric: str = ""
+    columns: list[str] = []
+    delimiter: str = ","
 
     def layout(self) -> Layout:
         """Return the core's noun."""
@@ -130,6 +139,8 @@ class PayloadSettings(Part):
             patterns=tuple(self.patterns.items()),
             allow=tuple((label, tuple(texts)) for label, texts in self.allow.items()),
             metric=self.metric,
+            columns=tuple(self.columns),
+            delimiter=self.delimiter,
         )
 
 
@@ -199,6 +210,14 @@ class StreamSettings(Part):
                 raise ValueError(f"signals: {name!r} is not a name")
             if name in COLUMNS_RESERVED or name in self.entity:
                 raise ValueError(f"signals: {name!r} is the name of another column")
+        return self
+
+    @model_validator(mode="after")
+    def _payload_is_of_the_format(self) -> Self:
+        for key, formats in PAYLOAD_KEYS.items():
+            given = getattr(self.payload, key) != PayloadSettings.model_fields[key].default
+            if given and self.format not in formats:
+                raise ValueError(f"payload.{key} is not for format {self.format!r}")
         return self
 
     @model_validator(mode="after")

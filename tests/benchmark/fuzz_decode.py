@@ -120,6 +120,16 @@ INFLUX = Definition(
     "influx",
     Layout(metric="cpu"),
 )
+CSV = Definition(
+    "csv",
+    ("device", "port"),
+    (Signal("rx"), Signal("status", words=(("up", 1.0), ("a, b", 2.0)))),
+    10.0,
+    60,
+    "t/#",
+    "csv",
+    Layout(time="at"),
+)
 PROMETHEUS = Definition(
     "prometheus",
     ("device", "ifName"),
@@ -238,6 +248,14 @@ CASES = (
                 b"# all\r\nmem,host=a used=1u\n\n"
                 b'cpu,host=a\\ b,cpu=c usage_idle=T,odd\\ name="so so",s="\\"\n,="\n'
             ),
+        ),
+    ),
+    (
+        CSV,
+        "t/any",
+        (
+            b'device,port,rx,at,status\r\nr1,"Gi0/0/1, ""x""",21.5,1760000000250,up\r\nr1,b,,,"a, b"\r\n',
+            b"at,device,port,rx\n2018-09-13T13:03:28Z,r1,a,1\n\n,r1,b,-2e3\n1760000000,r1,c,true",
         ),
     ),
     (

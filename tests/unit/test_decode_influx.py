@@ -106,6 +106,11 @@ def test_with_a_topic_for_each_field_the_payload_is_the_bare_value(topic, payloa
     assert decode(fields, b"x86", "telegraf/srv-7/cpu/model")[0] is Drop.NO_SIGNAL
 
 
+def test_a_bare_value_has_no_name_of_a_metric():
+    with pytest.raises(ValueError, match="stream 'x': a bare value is of no metric that has a name"):
+        decoder(stream("a", topic="telegraf/{host}/cpu/{signal}", metric="cpu"))
+
+
 def test_the_label_of_the_topic_wins_over_the_tag():
     device = stream("usage_idle", entity=("host",), topic="telegraf/{host}/cpu")
     assert decode(device, CPU, "telegraf/r1/cpu")[1].entities == [("r1",)]

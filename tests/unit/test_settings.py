@@ -102,6 +102,7 @@ MESSAGES = {
     "silence-after-expiry": "streams.0: silence_s is not less than expire_s",
     "silence-below-step": "streams.0: silence_s or expire_s is less than step_s:"
     " every entity would be silent",
+    "payload-of-another-format": "streams.0: payload.columns is not for format 'json'",
     "value-with-several-signals": "streams.0: stream 'interfaces':"
     " several signals need {signal} in the topic",
     "offline-topic-of-nobody": "streams.0: offline_topic 'status/{site}': its labels name who falls silent,"

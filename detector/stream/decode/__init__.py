@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from detector.stream.decode.auto import auto_decode
 from detector.stream.decode.collectd import collectd_decode
+from detector.stream.decode.csv_rows import csv_decode
 from detector.stream.decode.homie import homie_decode
 from detector.stream.decode.influx import influx_decode
 from detector.stream.decode.json_records import json_decode
@@ -31,6 +32,7 @@ from detector.stream.nouns import Message
 
 _NAMED: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "collectd": collectd_decode,
+    "csv": csv_decode,
     "homie": homie_decode,
     "influx": influx_decode,
     "json": json_decode,

@@ -58,9 +58,11 @@ def influx_decode(definition: Definition) -> Decode:
     """Return the `decode` of a stream of this format.
 
     Raises:
-        ValueError: The topic has `{signal}`, and does not fit; see `value_decode`.
+        ValueError: The topic has `{signal}`, and a name of metrics is asked for; or see `value_decode`.
     """
     if "signal" in Template(definition.topic).labels:
+        if definition.layout.metric:
+            raise ValueError(f"stream {definition.name!r}: a bare value is of no metric that has a name")
         return value_decode(definition)
     append_record = record_appender(definition)
     time = definition.layout.time

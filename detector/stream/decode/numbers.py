@@ -54,6 +54,17 @@ def words_of(column: Signal) -> Words:
     return _TEXTS[column.kind] if column.kind in _TEXTS else {**_BOOLEANS, **dict(column.words)}
 
 
+def plain_number(text: str) -> float | str:
+    """Return the number that a text is, or else the text: `number_of` may know what it stands for."""
+    # A digit separator is one in Python, nowhere else; neither are the digits of other scripts.
+    if "_" in text or not text.isascii():
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def number_of(value: Any, words: Words) -> float | Drop:
     """Return the number that a text stands for, or else says; NOT_A_NUMBER or NOT_FINITE otherwise.
 
@@ -65,11 +76,7 @@ def number_of(value: Any, words: Words) -> float | Drop:
     text = value.strip()
     if text in words:
         return words[text]
-    # A digit separator is one in Python, nowhere else; neither are the digits of other scripts.
-    if len(text) > NUMBER_CHARS_MAX or "_" in text or not text.isascii():
-        return Drop.NOT_A_NUMBER
-    try:
-        number = float(text)
-    except ValueError:
+    number = plain_number(text) if len(text) <= NUMBER_CHARS_MAX else text
+    if isinstance(number, str):
         return Drop.NOT_A_NUMBER
     return number if isfinite(number) else Drop.NOT_FINITE

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from detector.stream.decode.labels import entity_reader
+from detector.stream.decode.numbers import plain_number
 from detector.stream.decode.records import Decode, append_all, record_appender, signal_fields
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Entity, Message
@@ -122,7 +123,7 @@ def _group(
             if field in fields:
                 batch.dropped[Drop.DUPLICATE] += 1
             else:
-                fields[field] = _number(value)
+                fields[field] = plain_number(value)
     malformed = sum(not value for _, _, value, _ in samples)
     return [*records.values(), *[None] * malformed]
 
@@ -141,7 +142,7 @@ def _values(names: Iterable[str], tags: Tags) -> tuple[str, ...]:
     format and `1.0` in the other.
     """
     values = ((name, tags.get(name, "")) for name in names)
-    return tuple([str(_number(value)) if name in _BOUNDS else value for name, value in values])
+    return tuple([str(plain_number(value)) if name in _BOUNDS else value for name, value in values])
 
 
 def read_labels(written: str) -> Tags:
@@ -154,16 +155,6 @@ def read_labels(written: str) -> Tags:
 
 def _unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], text)
-
-
-def _number(text: str) -> float | str:
-    """Return a number, or a text that others may take for one."""
-    if "_" in text or not text.isascii():  # Python's own ideas of a number
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _picks(definition: Definition) -> Mapping[str, Picks]:
