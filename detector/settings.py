@@ -146,6 +146,21 @@ class Settings(BaseSettings):
                 raise ValueError(f"two streams are named {name!r}")
         return value
 
+    @field_validator("streams")
+    @classmethod
+    def _devices_tell(cls, value: list[StreamSettings]) -> list[StreamSettings]:
+        named = {stream.name: stream for stream in value}
+        for stream in value:
+            name = stream.restart.stream
+            devices = named.get(name)
+            if name and (devices is None or devices is stream):
+                raise ValueError(f"{stream.name}: restart.stream: no other stream is named {name!r}")
+            if devices and not devices.restart.witnesses():
+                raise ValueError(f"{stream.name}: restart.stream: {name!r} does not tell of restarts")
+            if devices and not set(devices.entity) < set(stream.entity):
+                raise ValueError(f"{stream.name}: restart.stream: {name!r} has other labels")
+        return value
+
     def stream(self, name: str | None) -> StreamSettings:
         """Return the stream of a name, or the only one.
 

@@ -108,6 +108,7 @@ class RestartSettings(Part):
     uptime_unit: Literal["ticks", "s", "ms", "us", "ns"] = "ticks"
     boot_time: str = ""
     boot_id: str = ""
+    stream: str = ""
 
     def witnesses(self) -> tuple[Witness, ...]:
         """Return the core's nouns."""
@@ -259,6 +260,7 @@ class StreamSettings(Part):
             format=self.format,
             layout=self.payload.layout(),
             witnesses=self.restart.witnesses(),
+            witness_stream=self.restart.stream,
             offline_topic=self.offline_topic,
             offline_payloads=tuple(self.offline_payloads),
             clock=self.clock,

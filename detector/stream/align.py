@@ -17,13 +17,13 @@ becomes `value * scale + offset`, before several become one, and the rate of a c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import nan
 
 import numpy as np
 
 from detector.stream.counters import Counters
-from detector.stream.definition import Definition
+from detector.stream.definition import Definition, Witness
 from detector.stream.nouns import Doubles, Ints, Samples, Steps
 
 ON_GRID = 1e-6
@@ -45,6 +45,7 @@ class Align:
         self._scale = np.array([signal.scale for signal in definition.signals])
         self._offset = np.array([signal.offset for signal in definition.signals])
         self._waiting: list[Samples] = []
+        self._overheard: list[Samples] = []
         self._next: int | None = None
         self.newest_s = np.empty(0)  # (rows,): the newest time of each entity
         self._counters = Counters(definition)
@@ -62,6 +63,14 @@ class Align:
         """How many samples that was looked for in, `(signals,)`."""
         return self._counters.looks
 
+    def believe(self, witnesses: Sequence[Witness]) -> int:
+        """Believe witnesses of another stream too; return the column of the first of them, for `overhear`."""
+        return self._counters.believe(witnesses)
+
+    def overhear(self, samples: Samples) -> None:
+        """Take what those tell of entities; it waits for its step, and is no sample of the stream."""
+        self._overheard.append(samples)
+
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
         self.newest_s = np.concatenate([self.newest_s, np.full(rows - len(self.newest_s), -np.inf)])
@@ -72,10 +81,12 @@ class Align:
         self.newest_s[rows] = -np.inf
         self._counters.forget(rows)
         self._waiting = [part.take(~np.isin(part.row, rows)) for part in self._waiting]
+        self._overheard = [part.take(~np.isin(part.row, rows)) for part in self._overheard]
 
     def restart(self) -> None:
         """Forget which steps were closed: the clock went back."""
         self._waiting.clear()
+        self._overheard.clear()
         self._next = None
 
     def add(self, samples: Samples) -> None:
@@ -115,6 +126,7 @@ class Align:
             yield from self._empty_until(int(steps[start]))
             yield self._closed(samples.take(slice(start, end)))
         yield from self._empty_until(last + 1)
+        self._hear_others(last)
 
     def _last_due(self, now_s: float) -> int:
         definition = self._definition
@@ -160,6 +172,7 @@ class Align:
         step = self._next
         self._next += 1
         self._counters.hear(samples)
+        self._hear_others(step)
         if len(self._is_counter) > self._width:
             samples = samples.take(samples.signal < self._width)
         rows, position = np.unique(samples.row, return_inverse=True)
@@ -172,6 +185,16 @@ class Align:
         rates = self._counters.rates(cell, part.time_s, part.value)
         value[position[counter][heads], part.signal[heads]] = rates * self._scale[part.signal[heads]]
         return Steps(step, rows, np.clip(value, -VALUE_MAX, VALUE_MAX).astype(np.float32), ~np.isnan(value))
+
+    def _hear_others(self, step: int) -> None:
+        """Hear what was overheard up to a step; what belongs to closed ones is late, and of use still."""
+        if not self._overheard:
+            return
+        overheard = Samples(*(np.concatenate(column) for column in zip(*self._overheard, strict=True)))
+        due = self._step_of(overheard.time_s) <= step
+        self._overheard = [overheard.take(~due)] if not due.all() else []
+        told = overheard.take(due)
+        self._counters.hear(told.take(np.lexsort((told.time_s, told.signal, told.row))))
 
     def _reduce_gauges(self, value: Doubles, position: Ints, samples: Samples, chosen: np.ndarray) -> None:
         if not len(samples.row):

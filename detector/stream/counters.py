@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detector.stream.definition import BITS_AUTO, Definition
+from detector.stream.definition import BITS_AUTO, Definition, Witness
 from detector.stream.nouns import Bools, Discontinuity, Doubles, Ints, Samples
 from detector.stream.restarts import Restarts
 
@@ -89,6 +89,7 @@ class Counters:
         self._bits = np.array([signal.bits for signal in signals])
         self._line_rate = np.array([signal.rate_max for signal in signals])
         self._width = len(signals)
+        self._columns = len(definition.columns)
         self._witnesses = [(definition.column_of(one.field), Restarts(one)) for one in definition.witnesses]
         self._speeds = [
             (definition.column_of(signal.rate_max_field), index, signal.rate_max_scale)
@@ -98,6 +99,13 @@ class Counters:
         self.discontinuities = np.zeros((self._width, len(_REASONS)), np.int64)
         self.looks = np.zeros(self._width, np.int64)
         self._allocate(0)
+
+    def believe(self, witnesses: Sequence[Witness]) -> int:
+        """Believe further witnesses, before there is a row; return the column of the first of them."""
+        first = self._columns
+        self._witnesses += [(first + index, Restarts(one)) for index, one in enumerate(witnesses)]
+        self._columns += len(witnesses)
+        return first
 
     def _allocate(self, cells: int) -> None:
         self._value = np.full(cells, np.nan)

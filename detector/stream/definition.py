@@ -74,6 +74,7 @@ class Definition:
     format: str = "json"
     layout: Layout = Layout()
     witnesses: tuple[Witness, ...] = ()
+    witness_stream: str = ""  # the stream of the devices, whose witnesses are believed too
     offline_topic: str = ""  # template of a last will: whom its labels name is silent
     offline_payloads: tuple[str, ...] = ("offline",)  # and these say so
     clock: str = "wall"  # wall | data

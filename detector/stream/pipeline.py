@@ -91,8 +91,8 @@ class StreamPipeline:
 
     # Samples in
 
-    def add(self, batch: Batch, arrival_s: Doubles) -> None:
-        """Take decoded records in. `arrival_s` is `(records,)`."""
+    def add(self, batch: Batch, arrival_s: Doubles) -> Samples:
+        """Take decoded records in; return their samples. `arrival_s` is `(records,)`."""
         self.messages_missed_total += batch.missed
         self.samples_dropped.update(batch.dropped)
         time_s = np.array(batch.times_s)
@@ -114,7 +114,9 @@ class StreamPipeline:
             self.samples_dropped[full] += int((row == no_row).sum())
         good = row >= 0
         signal, value = np.array(batch.signal, np.int64), np.array(batch.value, np.float64)
-        self.add_samples(Samples(row[good], signal[good], time_s[record[good]], value[good]))
+        samples = Samples(row[good], signal[good], time_s[record[good]], value[good])
+        self.add_samples(samples)
+        return samples
 
     def _rows_in_order(
         self, entities: Sequence[Entity | None], silenced: Sequence[tuple[int, Mapping[str, str]]]

@@ -62,7 +62,9 @@ class Restarts:
         self._up_s[rows] = -np.inf
 
     def hear(self, row: Ints, time_s: Doubles, value: Doubles) -> None:
-        """Take what was told: rows that stand together, times ascending in each, later than all before."""
+        """Take what was told: rows that stand together, times ascending in each. What is no news is left."""
+        news = time_s > self._told_s[row]
+        row, time_s, value = row[news], time_s[news], value[news]
         if not len(row):
             return
         heads = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
@@ -72,15 +74,15 @@ class Restarts:
         first = np.isnan(before)
         restarted = ~first & self._is_another(before, told, time_s - before_s)
         dated = (since_s > before_s) & (since_s <= time_s)
-        news = restarted | first
-        up_s = np.where(news, np.where(dated, since_s, time_s), -np.inf)
+        begun = restarted | first
+        up_s = np.where(begun, np.where(dated, since_s, time_s), -np.inf)
         down_s = np.where(dated, np.maximum(before_s, since_s - JITTER_S), before_s)
-        down_s[~news | (first & ~dated)] = np.inf
-        any_news = np.logical_or.reduceat(news, heads)
-        which = row[heads[any_news]]
+        down_s[~begun | (first & ~dated)] = np.inf
+        any_begun = np.logical_or.reduceat(begun, heads)
+        which = row[heads[any_begun]]
         # Of several restarts at once the span of all: what was told between them is of no use.
-        self._up_s[which] = np.maximum.reduceat(up_s, heads)[any_news]
-        self._down_s[which] = np.minimum.reduceat(down_s, heads)[any_news]
+        self._up_s[which] = np.maximum.reduceat(up_s, heads)[any_begun]
+        self._down_s[which] = np.minimum.reduceat(down_s, heads)[any_begun]
         tails = np.r_[heads[1:], len(row)] - 1
         self._told[row[tails]], self._told_s[row[tails]] = told[tails], time_s[tails]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from detector.stream.decode import Decoder, Farewell, decoder
 from detector.stream.decode.records import Decode
+from detector.stream.hearsay import Hearsay
 from detector.stream.nouns import Batch, Drop, Message, Outcome
 from detector.stream.pipeline import StreamPipeline
 
@@ -37,6 +38,7 @@ class Streams:
     def __init__(self, streams: Sequence[StreamPipeline]) -> None:
         self.streams = tuple(streams)
         self._decoders = [decoder(stream.definition) for stream in self.streams]
+        self._hearsay = _hearsay(self.streams)
         self._routes: dict[str, list[_Reader]] = {}
         self._replies: dict[str, bytes] = {}
         self.messages_dropped: Counter[Drop] = Counter()
@@ -73,7 +75,9 @@ class Streams:
                 self.refused[refusal] = message
         for stream, batch, arrival_s in zip(self.streams, batches, arrivals, strict=True):
             if batch.entities or batch.dropped or batch.silenced or batch.missed:
-                stream.add(batch, np.array(arrival_s))
+                samples = stream.add(batch, np.array(arrival_s))
+                for hearsay in self._hearsay.get(stream.definition.name, ()):
+                    hearsay.tell(samples)
             self._keep(batch.replies)
 
     def _remind(self, message: Message) -> None:
@@ -119,6 +123,17 @@ class Streams:
     def due(self, wall_s: float) -> bool:
         """Say whether `tick` would close a step of any stream."""
         return any(stream.due(stream.clock.now_s(wall_s)) for stream in self.streams)
+
+
+def _hearsay(streams: Sequence[StreamPipeline]) -> dict[str, list[Hearsay]]:
+    """Return by the name of a stream how the others hear of what it says of restarts."""
+    named = {stream.definition.name: stream for stream in streams}
+    found: dict[str, list[Hearsay]] = {}
+    for stream in streams:
+        devices = stream.definition.witness_stream
+        if devices:
+            found.setdefault(devices, []).append(Hearsay(named[devices], stream))
+    return found
 
 
 def _parting(

@@ -33,8 +33,10 @@ HELPERS = {
     "detector.stream.streams": {
         "detector.stream.decode",
         "detector.stream.decode.records",
+        "detector.stream.hearsay",
         "detector.stream.pipeline",
     },
+    "detector.stream.hearsay": {"detector.stream.pipeline"},
 }
 """Which modules of the core may import more than the nouns."""
 PURE_PARSERS = {"orjson", "google", "cbor2", "re2"}

@@ -99,6 +99,10 @@ MESSAGES = {
     "unit-unreadable": "streams.0.signals.octets.unit: 'bit\\n/s' is no unit",
     "step-too-short": "streams.0.step_s: Input should be greater than or equal to 0.1",
     "open-steps": "streams.0: open_steps is more than open_window_steps",
+    "restart-stream-unknown": "streams: interfaces: restart.stream: no other stream is named 'device'",
+    "restart-stream-of-its-own": "streams: interfaces: restart.stream: no other stream is named 'interfaces'",
+    "restart-stream-silent": "streams: interfaces: restart.stream: 'devices' does not tell of restarts",
+    "restart-stream-of-other-labels": "streams: interfaces: restart.stream: 'devices' has other labels",
     "silence-after-expiry": "streams.0: silence_s is not less than expire_s",
     "silence-below-step": "streams.0: silence_s or expire_s is less than step_s:"
     " every entity would be silent",
@@ -380,6 +384,22 @@ def test_lateness_refresh_and_silence_follow_the_step(tmp_path):
     text = (BROKEN / "good.toml").read_text("utf-8").replace("entity =", "step_s = 30\nentity =")
     definition = load(written(tmp_path, text)).streams[0].definition()
     assert (definition.lateness_s, definition.refresh_s, definition.silence_s) == (30, 45, 180)
+
+
+def test_what_tells_of_restarts_is_a_witness_of_its_kind_and_unit(tmp_path):
+    text = (BROKEN / "good.toml").read_text("utf-8")
+    text += (
+        '[streams.restart]\nuptime = "up.time"\nuptime_unit = "ms"\nboot_time = "since"\nboot_id = "boot"\n'
+    )
+    witnesses = load(written(tmp_path, text)).streams[0].definition().witnesses
+    assert [(one.field, one.kind) for one in witnesses] == [
+        ("up.time", "uptime"),
+        ("since", "boot_time"),
+        ("boot", "boot_id"),
+    ]
+    assert witnesses[0].unit_s == 0.001
+    ticks = text.replace('uptime_unit = "ms"\n', "")
+    assert load(written(tmp_path, ticks)).streams[0].definition().witnesses[0].unit_s == 0.01
 
 
 def test_zero_is_a_lateness_of_its_own(tmp_path):
