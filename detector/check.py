@@ -160,7 +160,10 @@ def _misfit(
         return
     if missing := _missing_labels(definition, records):
         yield f"  missing of the entity: {', '.join(missing)}"
-    if absent := [name for name in signal_fields(definition) if not _has(records, name)]:
+    envelopes = [one._replace(fields=one.envelope) for one in records]
+    told = signal_fields(definition)[len(definition.signals) :]  # of the device, around its records too
+    absent = [name for name in signal_fields(definition) if not _has(records, name)]
+    if absent := [name for name in absent if name not in told or not _has(envelopes, name)]:
         yield f"  not in this message: {_listed(absent)}"
     if unused := _unused(definition, records):
         yield f"  numbers that no signal uses: {_listed(unused)}"

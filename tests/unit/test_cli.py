@@ -445,6 +445,18 @@ def test_a_value_list_of_another_type_shows_which_are_wanted(config):
     assert lines[1].endswith(" temperature-cpu = 45.5 (gauge)")
 
 
+def test_what_tells_of_restarts_is_shown_and_missed_like_a_signal(config):
+    told = '[streams.restart]\nuptime = "up"\nboot_id = "boot"\n[streams.payload]\nrecords = "ports"\n'
+    text = STREAMS.replace("load = {}", told, 1).replace('"telegraf-json"', '"json"', 1)
+    Path(config).write_text(text, "utf-8")
+    payload = {"up": 500, "ports": [{"interface": "e0", "octets": 1}], "timestamp": int(time.time())}
+    code, lines = message(config, "telegraf/r1/interfaces", json.dumps(payload))
+    assert code == OK
+    assert lines[0] == "stream interfaces: 2 samples"
+    assert lines[2].endswith("up = 500 (uptime)")
+    assert lines[3:] == ["  not in this message: boot"]
+
+
 def test_names_without_end_are_cut_in_number(config):
     fields = {f"n{index}": index for index in range(100)}
     code, lines = message(config, "telegraf/r1/interfaces", telegraf(fields=fields | {"load": 1}))

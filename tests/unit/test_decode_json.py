@@ -197,6 +197,25 @@ def test_a_message_that_only_tells_of_the_device_is_one_of_the_stream():
     assert (drop, batch.entities, batch.signal, batch.value) == (None, [("a",)], [3], [3])
 
 
+def test_what_counters_are_judged_by_may_be_told_once_for_all_records_of_a_message():
+    """Of each record itself, if it says so; of a record without a signal nothing at all."""
+    listed = replace(WITNESSED, layout=Layout("ports"))
+    payload = b'{"device":"a","boot":3,"speed":1e3,"ports":[{"octets":5},{"octets":6,"boot":4},{"load":7}]}'
+    drop, batch = decode(listed, payload)
+    assert (drop, batch.record) == (None, [0, 0, 0, 1, 1, 1])
+    assert list(zip(batch.signal, batch.value, strict=True)) == [
+        (0, 5),
+        (3, 3),
+        (5, 1e3),
+        (0, 6),
+        (3, 4),
+        (5, 1e3),
+    ]
+    assert batch.dropped == {Drop.NO_SIGNAL: 1}
+    assert decode(listed, b'[{"device":"a","boot":3}]')[0] is Drop.WRONG_SHAPE
+    assert decode(WITNESSED, b'[{"device":"a","octets":3}]')[1].value == [3]
+
+
 def test_any_text_is_a_boot_id_and_another_one_is_another_number():
     ids = ["8f1c", "8f1d", "7", " 7", "up", "\\ud800"]
     values = [decode(WITNESSED, b'{"device":"a","boot":"%s"}' % one.encode())[1].value for one in ids]

@@ -179,6 +179,17 @@ def test_what_is_told_at_once_is_judged_one_by_one(told, found):
     assert running[found.rfind("R") + 1 :].all()
 
 
+def test_what_comes_too_late_or_twice_is_no_news():
+    """From another stream, nobody has put it in order."""
+    restarts = Restarts(BOOT_ID)
+    restarts.resize(1)
+    one = np.array([0])
+    for at_s, told in ((0.0, 7.0), (20.0, 8.0), (10.0, 7.0), (20.0, 9.0), (30.0, 8.0)):
+        restarts.hear(one, np.array([at_s]), np.array([told]))
+    restarted, running = restarts.between(one, np.array([20.0]), np.array([30.0]))
+    assert (restarted.tolist(), running.tolist()) == ([False], [True])
+
+
 def test_of_whom_is_forgotten_nobody_knows_anything():
     restarts = Restarts(BOOT_ID)
     restarts.resize(2)

@@ -33,8 +33,8 @@ def signal_fields(definition: Definition) -> tuple[str, ...]:
     return tuple(column.field or column.name for column in definition.columns)
 
 
-def values_reader(definition: Definition) -> ReadValues:
-    """Return a function of (fields, batch) that gives the signals seen and their values.
+def values_reader(definition: Definition, first: int = 0) -> ReadValues:
+    """Return a function of (fields, batch) that gives the columns seen, from `first` on, and their values.
 
     A field that is null is not seen. Text is the number that it says or, as one of the signal's words,
     stands for. What is no number, or not finite, is counted in `batch.dropped`; nothing else of the batch is
@@ -43,6 +43,7 @@ def values_reader(definition: Definition) -> ReadValues:
     columns = tuple(
         (index, field, path if len(path := parse_path(field)) > 1 else None)
         for index, field in enumerate(signal_fields(definition))
+        if index >= first
     )
     words = tuple(words_of(column) for column in definition.columns)
 
@@ -96,7 +97,8 @@ def record_appender(definition: Definition, taken: Container[str] = ()) -> Appen
 
     It takes what the payload says and where: fields (values), tags (labels), stamped (the time), the
     envelope around them; then the labels of the topic, the arrival in seconds, and the batch. A record
-    without a signal is NO_SIGNAL whatever else it lacks: it is not the stream's.
+    without a signal is NO_SIGNAL whatever else it lacks: it is not the stream's. What counters are judged by
+    may be in the record or the envelope, as a device that lists its interfaces tells its uptime once.
 
     Args:
         definition: The stream.
@@ -107,6 +109,8 @@ def record_appender(definition: Definition, taken: Container[str] = ()) -> Appen
     read_entity = remembering(entity_reader(definition), definition)
     read_time = time_reader(definition.layout, taken)
     every_column = range(len(definition.columns))
+    read_told = values_reader(definition, len(definition.signals))
+    is_told = len(definition.columns) > len(definition.signals)
 
     def append(
         fields: Mapping[str, Any],
@@ -123,6 +127,11 @@ def record_appender(definition: Definition, taken: Container[str] = ()) -> Appen
             signals, values = read_values(fields, batch)
             if not signals:
                 return Drop.NO_SIGNAL
+            if is_told and isinstance(envelope, dict):
+                told = zip(*read_told(envelope, batch), strict=True)
+                more = [(column, value) for column, value in told if column not in signals]
+                signals = [*signals, *(column for column, _ in more)]
+                values = [*values, *(value for _, value in more)]
         entity = read_entity(labels, tags, envelope)
         if isinstance(entity, Drop):
             return entity
