@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.evaluate.offline import outcomes
-from detector.stream.definition import Signal
+from detector.stream.definition import Signal, Witness
 from detector.stream.nouns import Batch
 from detector.stream.pipeline import Judge, StreamPipeline
 from detector.stream.score import scaled
@@ -30,8 +30,10 @@ SIGNALS = (
     Signal("sum", aggregate="sum", offset=0.3),
     Signal("octets", kind="counter", scale=8.0),
     Signal("errors", kind="counter", bits=32),
-    Signal("limited", kind="counter", bits=32, rate_max=1e6),
+    Signal("limited", kind="counter", bits=32, rate_max=1e6, rate_max_field="speed"),
 )
+WITNESSES = (Witness("boot", "boot_id"), Witness("uptime", "uptime"))
+COLUMNS = (*(signal.name for signal in SIGNALS), "boot", "uptime", "speed")
 SCALE = 2.0**60
 """Far above every value here, so that nothing is clipped."""
 
@@ -63,6 +65,9 @@ def _dataset(random: np.random.Generator, step_s: float, entities: int, records:
             shown = [_counter(random, records, signal.bits) for _ in range(entities)]
             columns[signal.name] = np.concatenate(shown)
         columns[signal.name][random.random(len(time_s)) < 0.15] = np.nan
+    columns["boot"] = np.floor(time_s / (50 * step_s))
+    columns["uptime"] = np.where(random.random(len(time_s)) < 0.5, np.nan, time_s % (70 * step_s))
+    columns["speed"] = random.choice([np.nan, 0.0, 1e5, 1e6], len(time_s))
     order = np.argsort(time_s, kind="stable")
     return Dataset(
         labels=("device",),
@@ -85,7 +90,7 @@ def _batches(data: Dataset, random: np.random.Generator, lateness_s: float):
         chosen, order = order[:size], order[size:]
         batch = Batch()
         for index in chosen:
-            seen = [(at, data.column[signal.name][index]) for at, signal in enumerate(SIGNALS)]
+            seen = [(at, data.column[name][index]) for at, name in enumerate(COLUMNS)]
             seen = [(at, value) for at, value in seen if not np.isnan(value)]
             if seen:
                 batch.record += [len(batch.entities)] * len(seen)
@@ -165,7 +170,9 @@ def test_live_offline_and_training_see_the_same_windows_to_the_last_bit(
         lateness_s=lateness_steps * step_s,
         refresh_s=step_s,
         imputed_share_max=imputed_share_max,
+        witnesses=WITNESSES,
     )
+    assert tuple(column.name for column in stream_definition.columns) == COLUMNS
     data = _dataset(random, step_s, entities, records)
     learnt = calibration(len(SIGNALS), data.entities if known else (), SCALE)
 
