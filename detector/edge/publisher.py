@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import select
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -57,6 +59,8 @@ def publish_as_they_came(
     username: str = "",
     password: str | None = None,
     protocol: str = "3.1.1",
+    tls: ssl.SSLContext | None = None,
+    server_name: str = "",
     speed: float = 1.0,
 ) -> int:
     """Publish messages each with its own QoS and retain flag, at the pace of their arrival; return how many.
@@ -69,6 +73,8 @@ def publish_as_they_came(
         username: None where empty.
         password: Goes with the username.
         protocol: `3.1.1`, or `5`, which has a place for user properties and for when a message expires.
+        tls: None for a connection without.
+        server_name: What the broker's certificate has to be for; empty: the host.
         speed: 60 publishes an hour in a minute; 0 and infinity, as fast as the broker takes it.
 
     Raises:
@@ -84,11 +90,31 @@ def publish_as_they_came(
     client.max_queued_messages_set(UNACKNOWLEDGED_MAX)
     if username:
         client.username_pw_set(username, password)
+    if tls is not None:
+        client.tls_set_context(_Tls(tls, server_name))  # type: ignore[arg-type]  # it asks for `wrap_socket` alone
     try:
         _connect(client, host, port)
         return _publish_paced(client, messages, speed if 0 < speed < math.inf else math.inf, five=five)
     finally:
         client.disconnect()
+
+
+class _Tls:
+    """A context that asks for the certificate of a name, which need not be the host's."""
+
+    check_hostname = True  # the context does; this keeps paho from doing the same again
+
+    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
+        self._context = context
+        self._server_name = server_name
+
+    def wrap_socket(
+        self, sock: socket.socket, server_hostname: str, *, do_handshake_on_connect: bool
+    ) -> ssl.SSLSocket:
+        name = self._server_name or server_hostname
+        return self._context.wrap_socket(
+            sock, server_hostname=name, do_handshake_on_connect=do_handshake_on_connect
+        )
 
 
 def _publish_paced(client: Client, messages: Iterable[Message], speed: float, *, five: bool) -> int:
@@ -186,8 +212,10 @@ def _loop(client: Client, timeout_s: float) -> None:
     if connection is None:
         raise ConnectionError("the connection to the broker is lost")
     writing = [connection] if client.want_write() else []
-    readable, writable, _ = select.select([connection], writing, [], timeout_s)
-    if readable:
+    # What TLS has taken off the socket, select does not see.
+    unread = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+    readable, writable, _ = select.select([connection], writing, [], 0.0 if unread else timeout_s)
+    if readable or unread:
         _check(client.loop_read())
     if writable:
         _check(client.loop_write())

@@ -19,6 +19,7 @@ from detector.edge.reception import Subscription
 from detector.edge.replay import is_capture, publish_captures
 from detector.settings import MqttSettings
 from detector.stream.nouns import Message
+from tests.support.certificates import Authority, tls_broker
 from tests.support.daemon import detector
 from tests.support.mosquitto import free_port, running_mosquitto, wait_until
 from tests.support.programs import program
@@ -229,6 +230,35 @@ def test_the_verb_says_what_was_published_and_what_was_not(broker, tmp_path):
         "1 messages published",
         "detector: left out: 1 retained, 1 foreign, 1 torn",
     ]
+
+
+def test_a_broker_with_tls_is_published_to_with_the_name_in_its_certificate(tmp_path):
+    authority = Authority(tmp_path)
+    secured = tls_broker(tmp_path, authority.broker(names=("broker.example.net",)))
+    secured.start()
+    path = written(tmp_path / "a.ndjson", *(Message("net/a", b"%d" % n, AT_S) for n in range(2000)))
+    words = ["--mqtt.host", "127.0.0.1", "--mqtt.port", secured.port, "--mqtt.qos", 1, "--speed", 0]
+    trusted = ["--mqtt.tls", "true", "--mqtt.tls_ca_file", authority.file]
+    try:
+        said = detector("replay", path, *words, *trusted, "--mqtt.tls_server_name", "broker.example.net")
+        assert (said.returncode, said.stderr) == (0, "2000 messages published\n")
+        for wrong, problem in (
+            (trusted, "not valid for '127.0.0.1'"),
+            (["--mqtt.tls", "true"], "issuer certificate"),
+        ):
+            said = detector("replay", path, *words, *wrong)
+            assert said.returncode == 1
+            assert problem in said.stderr
+            assert said.stderr.count("\n") == 1
+    finally:
+        secured.stop()
+
+
+def test_a_broker_behind_a_websocket_is_refused_in_words(tmp_path):
+    path = written(tmp_path / "a.ndjson", Message("net/a", b"1", AT_S))
+    said = detector("replay", path, "--mqtt.transport", "websockets")
+    assert (said.returncode, said.stderr.count("\n")) == (78, 1)
+    assert "mqtt.transport: " in said.stderr
 
 
 def test_a_broker_that_is_not_there_is_exit_1(tmp_path):
