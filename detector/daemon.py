@@ -244,8 +244,10 @@ def _subscriptions(streams: Sequence[StreamSettings]) -> list[Subscription]:
     """Return each topic filter once; where streams share one, the most important of them has its way."""
     by_filter: dict[str, Subscription] = {}
     for stream in sorted(streams, key=lambda stream: stream.priority):
+        topics_max = stream.definition().topics_max
         for text in stream.subscriptions:
-            by_filter[text] = Subscription(text, stream.priority, stream.overload)
+            others = by_filter[text].topics_max if text in by_filter else 0
+            by_filter[text] = Subscription(text, stream.priority, stream.overload, max(topics_max, others))
     return list(by_filter.values())
 
 

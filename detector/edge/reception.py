@@ -22,7 +22,10 @@ from detector.stream.nouns import Drop, Message
 LOG = logging.getLogger("detector.mqtt")
 
 TOPICS_MAX: Final = 200_000
-"""Topics that are remembered: two an entity of the largest fabric. Beyond, all are looked at anew."""
+"""Topics that are remembered, where the streams have room for so many: two an entity of the largest fabric.
+Beyond, all are looked at anew."""
+TOPIC_BYTES_MAX: Final = 512
+"""Of a topic that is remembered; one that is longer is looked at each time."""
 CANARY: Final = "detector-canary-"
 """How a level of a canary's topic begins; no detector takes such a message for telemetry."""
 REASONS: Final = (
@@ -43,11 +46,15 @@ _QOS_2: Final = 2
 
 
 class Subscription(NamedTuple):
-    """A topic filter, and what happens to its messages under overload; see `inbox`."""
+    """A topic filter, and what happens to its messages under overload; see `inbox`.
+
+    `topics_max` is how many of its topics are worth remembering.
+    """
 
     filter: str
     priority: int = 0
     overload: Overload = "drop_oldest"
+    topics_max: int = 10_000
 
 
 class _Route(NamedTuple):
@@ -74,6 +81,7 @@ class Reception:
         self._payload_bytes_max = payload_bytes_max
         self._clock = clock
         self._routes: dict[bytes, _Route] = {}
+        self._topics_max = min(TOPICS_MAX, sum(one.topics_max for one in subscriptions))
         self._connection = 0
         self.received = [0] * len(subscriptions)
         self.dropped = dict.fromkeys(REASONS, 0)
@@ -214,9 +222,10 @@ class Reception:
             match = self._first_filter(topic)
             index = match.lastindex - 1 if match is not None and match.lastindex is not None else 0
             route = _Route(topic, index, self._put[index])
-            if len(self._routes) >= TOPICS_MAX:
-                self._routes.clear()
-            self._routes[name] = route
+            if len(name) <= TOPIC_BYTES_MAX:
+                if len(self._routes) >= self._topics_max:
+                    self._routes.clear()
+                self._routes[name] = route
         return route
 
     def _refuse(self, reason: Drop, topic: str, payload: bytes) -> bool:

@@ -114,6 +114,11 @@ class Definition:
         return [column.field or column.name for column in self.columns].index(field)
 
     @property
+    def topics_max(self) -> int:
+        """How many topics are worth remembering: for every entity one a column, and another one."""
+        return self.entities_max * (1 + len(self.columns))
+
+    @property
     def window_s(self) -> float:
         """The time that a window spans."""
         return self.step_s * self.window_steps

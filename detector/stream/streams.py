@@ -18,8 +18,10 @@ from detector.stream.nouns import Batch, Drop, Message, Outcome
 from detector.stream.pipeline import StreamPipeline
 
 TOPICS_MAX = 200_000
-"""Topics whose stream and labels are remembered: two an entity of the largest fabric. Beyond, all are
-resolved anew."""
+"""Topics whose stream and labels are remembered, where the streams have room for so many: two an entity of
+the largest fabric. Beyond, all are resolved anew."""
+TOPIC_CHARS_MAX = 512
+"""Of a topic that is remembered. A longer one, and MQTT lets it have 65,535 bytes, is resolved each time."""
 REPLIES_MAX = 1_000
 """Topics with a reply that waits: a turn's messages seldom ask for one, and then for one each."""
 
@@ -40,6 +42,7 @@ class Streams:
         self._decoders = [decoder(stream.definition) for stream in self.streams]
         self._hearsay = _hearsay(self.streams)
         self._routes: dict[str, list[_Reader]] = {}
+        self._topics_max = min(TOPICS_MAX, sum(stream.definition.topics_max for stream in self.streams))
         self._replies: dict[str, bytes] = {}
         self.messages_dropped: Counter[Drop] = Counter()
         self.replies_dropped_total = 0
@@ -100,7 +103,7 @@ class Streams:
                 self.replies_dropped_total += 1
 
     def _route(self, topic: str) -> list[_Reader]:
-        """Return who reads a topic; it is asked once for each, and remembered."""
+        """Return who reads a topic, and remember it."""
         route: list[_Reader] = []
         for index, one in enumerate(self._decoders):
             labels = one.template.match(topic)
@@ -109,9 +112,10 @@ class Streams:
                 route.append(_Reader(index, _parting(one, one.farewell, leaving, labels), labels or {}))
             elif labels is not None:
                 route.append(_Reader(index, one.decode, labels))
-        if len(self._routes) >= TOPICS_MAX:
-            self._routes.clear()
-        self._routes[topic] = route
+        if len(topic) <= TOPIC_CHARS_MAX:
+            if len(self._routes) >= self._topics_max:
+                self._routes.clear()
+            self._routes[topic] = route
         return route
 
     def tick(self, wall_s: float) -> Iterator[tuple[StreamPipeline, Outcome]]:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Final
 
-from detector.stream.decode.labels import ReadEntity
+from detector.stream.decode.labels import LABEL_CHARS_MAX, ReadEntity
 from detector.stream.decode.topic import Template
 from detector.stream.definition import Definition
 from detector.stream.nouns import Drop, Entity
 
-NAMES_MAX: Final = 200_000
-"""Entities whose names are remembered: two an entity of the largest fabric. Beyond, all are read anew, so
-that names that come and go hold some ten megabytes and no more."""
+NAMES_AN_ENTITY: Final = 2
+"""Names that are remembered for each entity that the stream has room for. Beyond, all are forgotten and read
+anew: names without end take no more memory than the entities that they would like to be."""
 
 
 def remembering(read: ReadEntity, definition: Definition) -> ReadEntity:
@@ -31,6 +31,7 @@ def remembering(read: ReadEntity, definition: Definition) -> ReadEntity:
     topic_part = itemgetter(*of_topic) if of_topic else _nothing
     record_part = itemgetter(*of_record) if of_record else _nothing
     known: dict[tuple[Any, Any], Entity] = {}
+    names_max = NAMES_AN_ENTITY * definition.entities_max
 
     def read_or_remember(labels: Mapping[str, str], record: Any, envelope: Any) -> Entity | Drop:
         if len(labels) != len(topic_labels):
@@ -44,7 +45,7 @@ def remembering(read: ReadEntity, definition: Definition) -> ReadEntity:
             return entity
         found = read(labels, record, envelope)
         if isinstance(found, tuple) and _is_text(key[0]) and _is_text(key[1]):
-            if len(known) >= NAMES_MAX:
+            if len(known) >= names_max:
                 known.clear()
             known[key] = found
         return found
@@ -57,6 +58,6 @@ def _nothing(_place: Any) -> str:
 
 
 def _is_text(part: Any) -> bool:
-    """Say whether a label, or each of several, is text that is not empty, and so decides alone."""
+    """Say whether a label, or each of several, is text that decides alone, and no longer than labels are."""
     parts = part if isinstance(part, tuple) else (part,)
-    return all(isinstance(one, str) and one for one in parts)
+    return all(isinstance(one, str) and 0 < len(one) <= LABEL_CHARS_MAX for one in parts)
