@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -13,12 +14,13 @@ from detector.model import bundle
 from detector.settings import Settings
 from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.auto import format_of
-from detector.stream.decode.documents import parse_document
 from detector.stream.decode.labels import completed, missing_labels
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.places import places_reader
 from detector.stream.decode.records import signal_fields
 from detector.stream.decode.sparkplug import named_values, topic_labels
+from detector.stream.decode.topic import template_of
+from detector.stream.decode.views import METRICS, document_of
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
 from detector.stream_settings import StreamSettings
@@ -30,8 +32,8 @@ NAMES_MAX = 64
 TIME_NAMES = {"timestamp", "time"}
 """Fields that are the time where a stream does not say which one is."""
 
-NAMED_IN_PAYLOAD = {"json", "telegraf-json"}
-"""Formats in which the payload is an object that says what is what."""
+NAMED_IN_PAYLOAD = {"csv", "json", *METRICS}
+"""Formats in which the payload says what is what."""
 
 
 def everything(settings: Settings) -> list[str]:
@@ -124,8 +126,14 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     lines += _samples(definition, batch, message)
     lines += [f"  a goodbye of {_named(labels)}" for _, labels in batch.silenced[:NAMES_MAX]]
     if refusal in (None, Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
-        lines += _misfit(definition, labels, message, refused=refusal is not None)
+        lines += _misfit(_as_it_looks(definition, message), labels, message, refused=refusal is not None)
     return lines, not refusal
+
+
+def _as_it_looks(definition: Definition, message: Message) -> Definition:
+    """Return a stream with the format of a message, where each says its own."""
+    looks = format_of(message.topic, message.payload) if definition.format == "auto" else ""
+    return replace(definition, format=looks) if looks else definition
 
 
 # What a stream wants and a message has
@@ -144,14 +152,14 @@ def _misfit(
     definition: Definition, labels: Mapping[str, str], message: Message, *, refused: bool
 ) -> Iterator[str]:
     """Say what a stream wants and a message lacks, and what the message has instead."""
-    document = parse_document(message.payload)
+    document = document_of(definition, message.payload)
     records = _records(definition, document, labels)
     if definition.format == "sparkplug":
         labels = {**labels, **topic_labels(message.topic)}
     if refused:
         levels = ", ".join(f'{name}="{level}"' for name, level in labels.items())
         yield f"  the topic gives: {levels or 'no label'}"
-    if definition.format not in NAMED_IN_PAYLOAD:
+    if not _names_fields(definition):
         if refused:
             yield f"  wanted: one of {', '.join(signal_fields(definition))}"
             if definition.format == "sparkplug":
@@ -171,9 +179,14 @@ def _misfit(
         yield f"  the message has: {_listed(list(_leaves(document))) or 'nothing with a name'}"
 
 
+def _names_fields(definition: Definition) -> bool:
+    bare = definition.format == "influx" and "signal" in template_of(definition).labels
+    return definition.format in NAMED_IN_PAYLOAD and not bare
+
+
 def _records(definition: Definition, document: Any, labels: Mapping[str, str]) -> list[_Record]:
     """Return the records of a message; those that have a signal, where any has one."""
-    if definition.format == "telegraf-json":
+    if definition.format in METRICS:
         metrics = document.get("metrics") if isinstance(document, dict) else None
         found = metrics if isinstance(metrics, list) else [document]
         records = [
@@ -214,7 +227,7 @@ def _unused(definition: Definition, records: Sequence[_Record]) -> list[str]:
     """Return the numbers of the records that are neither a signal nor a label nor the time."""
     layout = definition.layout
     used = {*signal_fields(definition), *definition.entity, *dict(layout.labels).values()}
-    if definition.format == "json":
+    if definition.format in ("csv", "json"):
         used |= {layout.time} if layout.time else TIME_NAMES
     leaves = (leaf for one in records for leaf in _leaves(one.fields).items())
     numbers = (name for name, value in leaves if isinstance(value, int | float) and name not in used)

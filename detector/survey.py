@@ -10,16 +10,15 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final
 
 from detector.edge.snapshot import Example, example
 from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.auto import format_of
-from detector.stream.decode.documents import parse_document
-from detector.stream.decode.numbers import number_of
 from detector.stream.decode.sparkplug import named_values
+from detector.stream.decode.views import METRICS, document_of
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Entity, Message
 
@@ -32,6 +31,8 @@ SHAPES_MAX: Final = 1000
 NAMES_SHOWN: Final = 12
 LEVELS_MAX: Final = 1000
 """Different texts of a level that are counted; more are many."""
+
+_UNREAD = Definition("unread", (), (), 1.0, 1)
 
 
 @dataclass(slots=True)
@@ -212,36 +213,21 @@ class Survey:
 
 def _parts(name: str, message: Message) -> tuple[Mapping[str, str], Mapping[str, float]]:
     """Return what may be labels and what signals in a payload; of several records, in the first."""
-    if name == "influx":
-        return _influx_parts(message.payload.decode("utf-8", "replace"))
     if name == "sparkplug":
         return {}, _numbers(named_values(message.payload))
-    if name not in ("json", "telegraf-json"):
+    if name not in ("csv", "json", *METRICS):
         return {}, {}
-    document = parse_document(message.payload)
+    document = document_of(replace(_UNREAD, format=name), message.payload)
     first = document[0] if isinstance(document, list) and document else document
     if not isinstance(first, dict):
         return {}, {}
-    if name == "json":
+    if name not in METRICS:
         return {key: text for key, text in first.items() if isinstance(text, str)}, _numbers(first)
     metrics = first.get("metrics")
     metric = metrics[0] if isinstance(metrics, list) and metrics else first
     tags = metric.get("tags") if isinstance(metric, dict) else None
     texts = {key: str(text) for key, text in tags.items()} if isinstance(tags, dict) else {}
     return texts, _numbers(metric.get("fields") if isinstance(metric, dict) else None)
-
-
-def _influx_parts(text: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
-    """Return the tags and the numbers of the first line, read roughly: what is escaped is cut."""
-    series, _, rest = text.lstrip().partition(" ")
-    tags = dict(pair.split("=", 1) for pair in series.split(",")[1:] if "=" in pair)
-    numbers = {}
-    for pair in rest.lstrip().split(" ")[0].split(","):
-        key, _, value = pair.partition("=")
-        number = number_of(value.rstrip("iu"), {})
-        if not isinstance(number, Drop):
-            numbers[key] = number
-    return tags, numbers
 
 
 def _numbers(document: object) -> dict[str, float]:

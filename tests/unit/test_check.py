@@ -61,3 +61,88 @@ def test_a_message_of_life_and_death_is_told_in_words(tmp_path, topic, payload, 
     file = tmp_path / "detector.toml"
     file.write_text(SETTINGS)
     assert check.message(load(file), topic, payload) == (lines, taken)
+
+
+OF_METRIC = ", ".join(
+    f"metrics.0.{name}"
+    for name in ("name", "tags.ifDescr", "fields.ifInOctets", "fields.up", "fields.s", "timestamp")
+)
+POLLED = """
+[[streams]]
+name = "interfaces"
+topic = "{topic}"
+format = "{format}"
+entity = ["device", "ifName"]
+{payload}
+[streams.signals]
+octets = {{ field = '{octets}' }}
+errors = {{ field = "ifInErrors" }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "payload", "lines"),
+    [
+        (
+            {"format": "influx", "octets": "ifInOctets"},
+            b'interface,ifDescr=e0 ifInOctets=5i,up=T,s="a,b" 1760000000000000000\n',
+            [
+                "stream interfaces: dropped, entity_missing",
+                '  the topic gives: device="r1"',
+                "  missing of the entity: ifName",
+                "  not in this message: ifInErrors",
+                "  numbers that no signal uses: up",
+                f"  the message has: {OF_METRIC}",
+            ],
+        ),
+        (
+            {"format": "prometheus", "octets": 'octets{direction="in"}'},
+            b'octets{direction="out",ifName="e0"} 5\nup{ifName="e0"} 1\nmtu{ifName="e0"} 9',
+            [
+                "stream interfaces: dropped, no_signal",
+                '  the topic gives: device="r1"',
+                '  not in this message: octets{direction="in"}, ifInErrors',
+                "  numbers that no signal uses: octets, up, mtu",
+                "  the message has: metrics.0.tags.direction, metrics.0.tags.ifName, metrics.0.fields.octets",
+            ],
+        ),
+        (
+            {"format": "csv", "octets": "rx", "payload": '[streams.payload]\ndelimiter = ";"'},
+            b"time;ifName;rx;tx\n1760000000;e0;;7",
+            [
+                "stream interfaces: dropped, no_signal",
+                '  the topic gives: device="r1"',
+                "  not in this message: rx, ifInErrors",
+                "  numbers that no signal uses: tx",
+                "  the message has: 0.time, 0.ifName, 0.tx",
+            ],
+        ),
+        (
+            {"format": "auto", "octets": "ifInOctets"},
+            b"interface,ifName=e0 ifOut=5i",
+            [
+                "stream interfaces: dropped, no_signal; format influx",
+                '  the topic gives: device="r1"',
+                "  not in this message: ifInOctets, ifInErrors",
+                "  numbers that no signal uses: ifOut",
+                "  the message has: metrics.0.name, metrics.0.tags.ifName, metrics.0.fields.ifOut",
+            ],
+        ),
+        (
+            {"format": "influx", "octets": "ifInOctets", "topic": "polled/{device}/{signal}"},
+            b"5",
+            [
+                "stream interfaces: dropped, no_signal",
+                '  the topic gives: device="r1", signal="interface"',
+                "  wanted: one of ifInOctets, ifInErrors",
+            ],
+        ),
+    ],
+    ids=["influx", "prometheus", "csv", "auto", "influx-field"],
+)
+def test_a_text_that_does_not_fit_is_told_in_words(tmp_path, settings, payload, lines):
+    """What is not read, because the stream does not want it, is told as well."""
+    file = tmp_path / "detector.toml"
+    given = {"topic": "polled/{device}/interface", "payload": "", **settings}
+    file.write_text(POLLED.format(**given))
+    assert check.message(load(file), "polled/r1/interface", payload) == (lines, False)

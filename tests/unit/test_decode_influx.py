@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from detector.stream.decode import decoder
-from detector.stream.decode.influx import SERIES_CHARS_MAX
 from detector.stream.decode.records import RECORDS_MAX
 from detector.stream.definition import Definition, Layout, Signal
 from detector.stream.nouns import Batch, Drop, Message
@@ -226,6 +225,12 @@ def test_a_field_may_have_any_name(name, written):
     assert decode(stream(name, entity=("h",)), b"m,h=x q=1,%s=7i" % written)[1].value == [7.0]
 
 
+def test_a_pattern_finds_labels_in_any_tag():
+    definition = stream("v", entity=("site", "host"), patterns=(("node", "(?P<site>[a-z]+)-(?P<host>.+)"),))
+    for line in (b"m,node=fra-r1 v=1", b"m,node=fra-r1,a\\ =b v=1"):
+        assert decode(definition, line)[1].entities == [("fra", "r1")]
+
+
 def test_a_tag_of_another_name_is_found_by_the_settings():
     labelled = stream("usage_idle", entity=("device",), labels=(("device", "host"),))
     assert decode(labelled, CPU)[1].entities == [("srv-7",)]
@@ -324,11 +329,6 @@ def test_a_message_of_refused_values_has_no_signal_and_counts_them():
         Drop.NO_SIGNAL,
         Batch(dropped=Counter({Drop.NOT_FINITE: 1, Drop.NOT_A_NUMBER: 1})),
     )
-
-
-def test_a_series_that_is_too_long_to_be_remembered_is_read():
-    long = CPU.replace(b"host=", b"more=" + b"x" * SERIES_CHARS_MAX + b",host=")
-    assert decode(SERVERS, long)[1].entities == [("srv-7", "cpu-total")]
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,11 @@ def test_what_no_stream_reads_is_told_by_its_shape():
     lines = told(
         *[("plain/r1/temp", b"20"), ("plain/r2/temp", b"21"), ("plain/r2/temp", b"19")],
         *[("influx/r1/cpu", b"cpu,host=a usage=%d,n=%di 1" % (5 - k, k)) for k in range(3)],
+        *[
+            ("prometheus/r1", b'# TYPE in counter\nin{port="e%d"} 5\nup{port="e%d"} 1' % (k, k))
+            for k in (0, 1, 0)
+        ],
+        *[("csv/r1", b"device,load\nr1,%d" % k) for k in (1, 0, 1)],
         *[("json", b'{"host": "a", "load": %d, "since": 5}' % k) for k in (1, 0, 1)],
     )
     assert lines[2:] == [
@@ -61,6 +66,12 @@ def test_what_no_stream_reads_is_told_by_its_shape():
         "unread: 3 messages on influx/r1/cpu, look like influx",
         "  could be labels: host (1)",
         "  could be signals: usage, n (never falls)",
+        "unread: 3 messages on prometheus/r1, look like prometheus",
+        "  could be labels: port (2)",
+        "  could be signals: in (never falls), up (never falls)",
+        "unread: 3 messages on csv/r1, look like csv",
+        "  could be labels: device (1)",
+        "  could be signals: load",
         "unread: 3 messages on json, look like json",
         "  could be labels: host (1)",
         "  could be signals: load, since (never falls)",

@@ -48,7 +48,7 @@ def csv_decode(definition: Definition) -> Decode:
         return append_record(fields, record, record, None, labels, message.arrival_s, batch)
 
     def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
-        text = message.payload.decode("utf-8", "replace").strip("\ufeff\0\r\n")
+        text = _text(message.payload)
         if not text.strip():
             return Drop.PAYLOAD_EMPTY
         rows = split_rows(text)
@@ -61,6 +61,17 @@ def csv_decode(definition: Definition) -> Decode:
         return append_all(records, lambda row: append(columns, row, message, labels, batch), batch)
 
     return decode
+
+
+def csv_document(definition: Definition, payload: bytes) -> list[dict[str, float | str]]:
+    """Return all that is in a payload: an object for each row."""
+    rows = rows_splitter(definition.layout.delimiter)(_text(payload))
+    columns = list(definition.layout.columns) or (rows[0] if rows else None) or []
+    return [
+        {column: plain_number(cell) for column, cell in zip(columns, row, strict=False) if cell}
+        for row in rows
+        if row is not None and row != columns
+    ]
 
 
 def rows_splitter(delimiter: str) -> Callable[[str], list[Row | None]]:
@@ -87,6 +98,10 @@ def rows_splitter(delimiter: str) -> Callable[[str], list[Row | None]]:
                 return [row for row in rows if row is None or any(row)]
 
     return split
+
+
+def _text(payload: bytes) -> str:
+    return payload.decode("utf-8", "replace").strip("\ufeff\0\r\n")
 
 
 def _fits(row: Row, columns: int) -> bool:

@@ -15,23 +15,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
+from detector.stream.decode.labels import label_sources
 from detector.stream.decode.records import Decode, append_all, record_appender, signal_fields
-from detector.stream.decode.topic import Template
+from detector.stream.decode.topic import template_of
 from detector.stream.decode.value import value_decode
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Message
-
-SERIES_CHARS_MAX: Final = 1024
-"""A longer series (a metric's name and tags) is read anew each time: what is remembered has a bound."""
 
 Tags = Mapping[str, str]
 Fields = dict[str, float | str]
 Parts = tuple[str, str, str]
 """Of a line: the series, the fields, the time."""
 
+_AROUND: Final = "\ufeff\0 \t\r\n"
 _STAMP_DIGITS_MAX: Final = 19  # of an int64
 _BOOLEANS: Final = {
     **dict.fromkeys(("t", "T", "true", "True", "TRUE"), 1.0),
@@ -48,6 +46,8 @@ _LINES = re.compile(
     rf"(?:(?![ \t]*\#)[ \t]*+{_SERIES}[ \t]++{_FIELDS}(?:[ \t]++[^\n]*+)?+(?=\n|\Z)|[^\n]++)", re.DOTALL
 )
 _PARTS = re.compile(rf"({_SERIES})[ \t]++({_FIELDS})(?:[ \t]++([^\n]*+))?+\Z", re.DOTALL)
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_KEY = re.compile(r"(?<!\\),((?>[^=,\\]++|\\.)++)=")
 _COMMA = re.compile(r"(?<!\\),")
 _EQUALS = re.compile(r"(?<!\\)=")
 _ESCAPE = re.compile(r"\\([,= ])")
@@ -60,7 +60,7 @@ def influx_decode(definition: Definition) -> Decode:
     Raises:
         ValueError: The topic has `{signal}`, and a name of metrics is asked for; or see `value_decode`.
     """
-    if "signal" in Template(definition.topic).labels:
+    if "signal" in template_of(definition).labels:
         if definition.layout.metric:
             raise ValueError(f"stream {definition.name!r}: a bare value is of no metric that has a name")
         return value_decode(definition)
@@ -68,8 +68,7 @@ def influx_decode(definition: Definition) -> Decode:
     time = definition.layout.time
     names = {*signal_fields(definition), *([time] if time else ())}
     read_plainly, read_carefully = plain_reader(names), careful_reader(names)
-    read_tags = tags_reader(definition.layout.metric)
-    remembered = lru_cache(definition.entities_max)(read_tags)
+    read_tags = tags_reader(definition.layout.metric, label_sources(definition))
 
     def append(line: str, message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
         parts = split_plainly(line)
@@ -81,20 +80,36 @@ def influx_decode(definition: Definition) -> Decode:
             fields = read_carefully(parts[1])
         if not fields:
             return Drop.NO_SIGNAL if "=" in parts[1] else Drop.MALFORMED
-        series = parts[0]
-        tags = remembered(series) if len(series) <= SERIES_CHARS_MAX else read_tags(series)
+        tags = read_tags(parts[0])
         if isinstance(tags, Drop):
             return tags
         stamped = fields if time in fields else _stamped(time or "timestamp", parts[2])
         return append_record(fields, tags, stamped, None, labels, message.arrival_s, batch)
 
     def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
-        text = message.payload.decode("utf-8", "replace").strip("\ufeff\0 \t\r\n")
+        text = message.payload.decode("utf-8", "replace").strip(_AROUND)
         if "\n" not in text and text[:1] != "#":
             return append(text, message, labels, batch) if text else Drop.PAYLOAD_EMPTY
         return append_all(split_lines(text), lambda line: append(line, message, labels, batch), batch)
 
     return decode
+
+
+def influx_document(payload: bytes) -> dict[str, Any]:
+    """Return all that is in a payload, as Telegraf would have written it in JSON."""
+    lines = split_lines(payload.decode("utf-8", "replace").strip(_AROUND))
+    parts = [one for line in lines if (one := split_carefully(line))]
+    return {"metrics": [_document(*one) for one in parts]}
+
+
+def _document(series: str, fields: str, stamp: str) -> dict[str, Any]:
+    names = [_ESCAPE.sub(r"\1", key) for key in _KEY.findall("," + _STRINGS.sub("", fields))]
+    return {
+        "name": metric_of(series),
+        "tags": all_tags(series),
+        "fields": careful_reader(names)(fields),
+        **({"timestamp": stamp} if stamp else {}),
+    }
 
 
 def split_lines(text: str) -> list[str]:
@@ -184,19 +199,36 @@ def _value(number: str, other: str) -> float | str:
         return number or other
 
 
-def tags_reader(metric: str) -> Callable[[str], Tags | Drop]:
-    """Return a function that gives the tags of a series, or why it is not the stream's."""
+def tags_reader(metric: str, names: Iterable[str]) -> Callable[[str], Tags | Drop]:
+    """Return a function that gives those tags of a series that have one of the names.
+
+    Args:
+        metric: The name of the metric whose series it has to be, or that series is refused; empty: of any.
+        names: Of the tags.
+    """
+    find = re.compile(rf",({_any_of(names)})=([^,]*+)").findall
 
     def read(series: str) -> Tags | Drop:
-        name, *tags = _COMMA.split(series)
+        escaped = "\\" in series
+        name = metric_of(series) if escaped else series.partition(",")[0]
         if not name:
             return Drop.MALFORMED
-        if metric and _ESCAPE.sub(r"\1", name) != metric:
+        if metric and name != metric:
             return Drop.NO_SIGNAL
-        pairs = (_EQUALS.split(tag, 1) for tag in tags if _EQUALS.search(tag))
-        return {_ESCAPE.sub(r"\1", key): _ESCAPE.sub(r"\1", value) for key, value in pairs}
+        return all_tags(series) if escaped else dict(find(series))
 
     return read
+
+
+def metric_of(series: str) -> str:
+    """Return the name of the metric that a series is of."""
+    return _ESCAPE.sub(r"\1", _COMMA.split(series, 1)[0])
+
+
+def all_tags(series: str) -> Tags:
+    """Return the tags of a series."""
+    pairs = (_EQUALS.split(tag, 1) for tag in _COMMA.split(series)[1:] if _EQUALS.search(tag))
+    return {_ESCAPE.sub(r"\1", key): _ESCAPE.sub(r"\1", value) for key, value in pairs}
 
 
 def _stamped(time: str, stamp: str) -> dict[str, int | str]:

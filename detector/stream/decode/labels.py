@@ -67,6 +67,13 @@ def check_labels(definition: Definition) -> None:
                 raise ValueError(f"allow: {text!r}: a * stands at one end")
 
 
+def label_sources(definition: Definition) -> frozenset[str]:
+    """Return where in a record the labels of the entity are looked for, and the texts of patterns."""
+    paths = dict(definition.layout.labels)
+    texts = (source for source, _ in definition.layout.patterns if source != TOPIC)
+    return frozenset(paths.get(name, name) for name in (*definition.entity, *texts))
+
+
 def missing_labels(
     definition: Definition, labels: Mapping[str, str], record: Any, envelope: Any
 ) -> tuple[str, ...]:

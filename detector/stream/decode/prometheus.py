@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from detector.stream.decode.labels import entity_reader
 from detector.stream.decode.numbers import plain_number
@@ -38,7 +38,7 @@ _REST: Final = (
     rf"[ \t]*+(?:\{{({_LABELS})\}})?+[ \t]*+([^ \t\n#{{]++)(?:[ \t]++([^ \t\n#]++))?+"
     r"[ \t]*+(?:\#[^\n]*+)?+(?=\n|\Z)"
 )
-_SAMPLE = re.compile(rf"\n[ \t]*+[a-zA-Z_:][^ \t\n#{{,=]*+(?=[{{ \t]){_REST}")
+_SAMPLE = re.compile(rf"\n[ \t]*+([a-zA-Z_:][^ \t\n#{{,=]*+)(?=[{{ \t]){_REST}")
 _CONTENT = re.compile(r"\n[ \t]*+[^ \t\n#]")
 _LABEL = re.compile(rf'({_LABEL_NAME})[ \t]*+=[ \t]*+"((?>[^"\\]++|\\.)*+)"')
 _ESCAPE = re.compile(r'\\([\\"n])')
@@ -67,7 +67,7 @@ def prometheus_decode(definition: Definition) -> Decode:
         return append_record(fields, tags, stamped, None, labels, message.arrival_s, batch)
 
     def decode(message: Message, labels: Tags, batch: Batch) -> Drop | None:
-        text = message.payload.decode("utf-8", "replace").strip("\ufeff\0 \t\r\n")
+        text = _text(message.payload)
         if not text:
             return Drop.PAYLOAD_EMPTY
         samples = find_samples(text)
@@ -79,6 +79,21 @@ def prometheus_decode(definition: Definition) -> Decode:
     return decode
 
 
+def prometheus_document(definition: Definition, payload: bytes) -> dict[str, Any]:
+    """Return all that is in a payload, as Telegraf would have written it in JSON: a metric for each labels.
+
+    Its fields have the names of the metrics, and the samples that are signals the fields that want them.
+    """
+    picks = _picks(definition)
+    metrics: dict[str, dict[str, Any]] = {}
+    for name, written, value, _ in _SAMPLE.findall(_lines(_text(payload))):
+        tags = read_labels(written)
+        metric = metrics.setdefault(written, {"tags": tags, "fields": {}})
+        for field in [*_picked(picks.get(name, {}), tags)] or [name]:
+            metric["fields"][field] = plain_number(value)
+    return {"metrics": list(metrics.values())}
+
+
 def samples_finder(names: Iterable[str]) -> Callable[[str], list[Sample]]:
     """Return a function that finds the samples of metrics of these names in a text."""
     longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
@@ -88,6 +103,10 @@ def samples_finder(names: Iterable[str]) -> Callable[[str], list[Sample]]:
         return find(_lines(text))
 
     return find_samples
+
+
+def _text(payload: bytes) -> str:
+    return payload.decode("utf-8", "replace").strip("\ufeff\0 \t\r\n")
 
 
 def _lines(text: str) -> str:
