@@ -7,6 +7,7 @@ from detector.stream.decode import decoder
 from detector.stream.decode.sparkplug_b_pb2 import Payload
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
+from tests.benchmark.fuzz_decode import SPARKPLUG, check
 
 NAMES = ("a", "b", "other")
 DEVICES = ("d1", "d2")
@@ -161,3 +162,49 @@ def test_of_an_edge_of_which_messages_are_lost_or_come_twice_nothing_is_read_as_
         assert batch.replies or drop is not Drop.ALIAS_UNKNOWN or asked
         asked += [index] * len(batch.replies)
     assert len(asked) <= 1 + len(twice) // 60
+
+
+# Payloads that are well-formed, and whatever else
+
+VALUES = st.one_of(
+    st.fixed_dictionaries({"int_value": st.integers(0, 2**32 - 1)}),
+    st.fixed_dictionaries({"long_value": st.integers(0, 2**64 - 1)}),
+    st.fixed_dictionaries({"float_value": st.floats(width=32)}),
+    st.fixed_dictionaries({"double_value": st.floats()}),
+    st.fixed_dictionaries({"boolean_value": st.booleans()}),
+    st.fixed_dictionaries({"string_value": st.binary(max_size=6) | st.sampled_from([b"up", b"1e3"])}),
+    st.fixed_dictionaries({"dataset_value": st.binary(max_size=6)}),
+    st.just({}),
+)
+NAMES_ANY = st.sampled_from(
+    [b"temp", b"level", b"state", b"Ports/1/Octets", b"Ports//Octets", b"\xff", b"bdSeq"]
+)
+TIMES = st.sampled_from([0, 1, 1_760_000_000_250, 2**64 - 1])
+METRICS = st.builds(
+    lambda fields, value: fields | value,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "name": NAMES_ANY,
+            "alias": st.integers(0, 5),
+            "timestamp": TIMES,
+            "datatype": st.integers(0, 35),
+            "is_historical": st.booleans(),
+            "is_null": st.booleans(),
+        },
+    ),
+    VALUES,
+)
+PAYLOADS = st.fixed_dictionaries(
+    {"metrics": st.lists(METRICS, max_size=6)},
+    optional={"seq": st.integers(0, 300), "timestamp": TIMES},
+)
+TOPICS = st.sampled_from([f"spBv1.0/g/{kind}/n/d" for kind in ("DBIRTH", "DDATA")])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(TOPICS, PAYLOADS), max_size=12))
+def test_any_metrics_give_records_or_one_drop(messages):
+    reader = decoder(SPARKPLUG)
+    for topic, payload in messages:
+        check(reader, topic, Payload(**payload).SerializeToString())
