@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tests.benchmark.packets import Link, Publisher, Stub
+from tests.benchmark.packets import SYS_INTERVAL, Link, Publisher, Stub
 from tests.benchmark.processes import cpu_s, wait_until_done
 from tests.support.mosquitto import Mosquitto, wait_until
-
-DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 
 
 class Took(NamedTuple):
@@ -53,7 +51,7 @@ class ThroughMosquitto:
     """A real broker, which has all of a block before the subscriber goes on."""
 
     def __init__(self, directory: Path) -> None:
-        options = ("sys_interval 1", "log_type subscribe", "log_type error", "log_type warning")
+        options = (SYS_INTERVAL, "log_type subscribe", "log_type error", "log_type warning")
         self._broker = Mosquitto(directory, options=options, verbose=False)
         self._broker.start()
         self.port = self._broker.port
@@ -79,7 +77,7 @@ class ThroughMosquitto:
         return Took(done_s - before[0], used_s - before[1], cpu_s(self._broker.pid) - before[2])
 
     def problems(self) -> list[str]:
-        dropped = int(self._publisher.retained(DROPPED_TOPIC))
+        dropped = self._publisher.dropped()
         return [f"mosquitto dropped {dropped} messages"] if dropped else []
 
 

@@ -33,8 +33,7 @@ import numpy as np
 
 from detector.settings import load
 from detector.stream.nouns import Drop
-from tests.benchmark.feeders import DROPPED_TOPIC
-from tests.benchmark.packets import SIGNALS, Publisher
+from tests.benchmark.packets import SIGNALS, SYS_INTERVAL, Publisher
 from tests.benchmark.processes import bytes_unread, cpu_s, rss_bytes
 from tests.benchmark.soak_messages import Ledger, Publications
 from tests.support.daemon import Daemon, running
@@ -236,7 +235,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        broker = Mosquitto(directory, options=("sys_interval 1", "log_type error"), verbose=False)
+        broker = Mosquitto(directory, options=(SYS_INTERVAL, "log_type error"), verbose=False)
         broker.start()
         try:
             return soak(directory, broker, given)
@@ -266,7 +265,7 @@ def soak(directory: Path, broker: Mosquitto, given: argparse.Namespace) -> int:
         counted = settle(daemon, publications.ledger)
         report(watch, publications.ledger, given, late_s, used_s)
         print(f"log: {len(daemon.log):,} bytes")
-    lost = int(publisher.retained(DROPPED_TOPIC))
+    lost = publisher.dropped()
     print(f"{'':32}{'counted':>14}{'sent':>14}")
     wrong = differences(publications.ledger, counted)
     published, received = publications.ledger.published, publications.ledger.received
