@@ -101,3 +101,19 @@ def test_ten_thousand_messages_good_and_bad_are_no_line_in_the_log(daemon, publi
     daemon.wait_for(lambda: daemon.total("detector_messages_received_total") == received + 10_000)
     daemon.wait_for(lambda: daemon.total("detector_inbox_messages") == 0)
     assert daemon.log.splitlines() == lines
+
+
+def test_a_gauge_that_was_declared_a_counter_is_named_once_and_counted(daemon, publish):
+    name = "bgp_updates_received"
+    times_s = [LIVE_S + 10 * index for index in range(100)]
+    publish(
+        *(
+            (TOPIC, record(fields={name: 100 * (index % 2)}, timestamp=time_s))
+            for index, time_s in enumerate(times_s)
+        )
+    )
+    resets = {"stream": "devices", "signal": name, "reason": "reset"}
+    daemon.wait_for(lambda: (daemon.total("detector_counter_resets_total", **resets) or 0) >= 40)
+    daemon.wait_for(lambda: "counter falls like a gauge" in daemon.log)
+    assert daemon.log.count("counter falls like a gauge") == 1
+    assert daemon.total("detector_counter_resets_total", reason="restart") == 0

@@ -93,6 +93,14 @@ def test_of_one_step_it_does_not_matter_who_comes_first(devices_first):
     assert rates(fed, *messages, until_s=10) == {"1/b": 100, "2/b": 100}
 
 
+def test_what_is_told_of_a_later_step_waits_for_it():
+    fed = streams()
+    rates(fed, *both(-5, 1000), told("devices/a", -5, boot="x"), until_s=0)
+    fed.feed([*both(5, 2000), *both(15, 3000), told("devices/a", 14, boot="y")])
+    assert len(rates(fed, until_s=10)) == 4
+    assert rates(fed, until_s=20) == {"1/b": 100, "2/b": 100}
+
+
 def test_what_is_told_late_counts_for_what_comes():
     fed = streams()
     rates(fed, *both(-5, 1000), told("devices/a", -5, sysUpTime=900_000), until_s=0)

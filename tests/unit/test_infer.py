@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from detector.edge.recorder import Recorder
-from detector.settings import StreamSettings
+from detector.settings import Settings, StreamSettings
 from detector.stream.definition import Definition, Signal
 from detector.train.dataset import Dataset, DatasetError
 from detector.train.dialogue import prepare, tell_unseen
@@ -74,6 +74,7 @@ NEVER = "gauges that hardly ever fall; counters? x"
         (np.arange(400) // 15, "gauge", [NEVER]),
         ([*range(200), *range(200)], "gauge", [NEVER]),  # one reset
         (np.arange(400) // 25, "gauge", []),  # it rises too seldom for that to mean anything
+        (np.arange(1000) // 25, "gauge", []),
         (range(20), "gauge", []),  # too few steps
         (np.arange(40) % 7, "gauge", []),
         (np.arange(-1, 40), "gauge", []),
@@ -89,6 +90,18 @@ NEVER = "gauges that hardly ever fall; counters? x"
 )
 def test_a_kind_that_the_data_does_not_look_like_is_named(values, declared, said):
     assert doubted(values, declared) == said
+
+
+def test_a_kind_that_the_data_does_not_look_like_is_said_before_the_training(tmp_path, capsys):
+    rows = [f"{START_S + 10 * index},r1,{index},{index % 7}" for index in range(400)]
+    (tmp_path / "data.csv").write_text("\n".join(["time,device,octets,load", *rows]), "utf-8")
+    signals = {"octets": {}, "load": {"kind": "counter"}}
+    stream = {"name": "s", "topic": "t/{device}", "entity": ["device"], "signals": signals}
+    prepare([tmp_path], "s", Settings(streams=[stream]))
+    assert capsys.readouterr().err == (
+        "gauges that hardly ever fall; counters? octets\n"
+        "counters that fall, and in how many of their steps; gauges? load (14%)\n"
+    )
 
 
 def test_of_a_recording_no_kind_is_doubted():

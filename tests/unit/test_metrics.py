@@ -15,9 +15,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from detector import __version__
 from detector.edge import metrics
+from detector.edge.snapshot import stream_snapshot
 from detector.stream.nouns import Drop, State
+from detector.stream.pipeline import StreamPipeline
 from tests.support import snapshots
 from tests.support.programs import program
+from tests.support.streams import COUNTER, GAUGE, definition, feed
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics" / "golden.txt"
 
@@ -113,6 +116,20 @@ def test_every_reason_of_a_drop_is_exported_as_0_from_the_start():
     reasons = [dict(labels)["reason"] for labels in (*messages, *dropped)]
     assert sorted(reasons) == sorted(Drop)
     assert {*messages.values(), *dropped.values()} == {0}
+
+
+def test_only_counters_have_resets_each_for_every_reason_from_the_start():
+    plain = StreamPipeline(definition(GAUGE, COUNTER), None)
+    feed(plain, *[("r", 10.0 * step, {0: 5.0 - step, 1: 5.0 - step}) for step in range(4)])
+    taken = stream_snapshot(plain, None)
+    assert taken.counter_resets == {
+        ("octets", "restart"): 0,
+        ("octets", "reset"): 3,
+        ("octets", "too_fast"): 0,
+    }
+    assert taken.counter_looks == {"octets": 3}
+    resets = samples(snapshots.snapshot(streams=(taken,)), "detector_counter_resets_total")
+    assert list(resets.values()) == [0, 3, 0]
 
 
 def test_every_state_of_an_entity_is_exported_for_every_stream():
