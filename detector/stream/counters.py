@@ -9,7 +9,8 @@ samples of a counter one of these is true, tested in this order:
     wrapped  it fell, and adding what it counts up to makes a growth that is plausible, see below
     reset    it fell otherwise, or beside another one of the entity that did (reboot, cleared, replaced
              card): a new base, no rate, counted
-    too fast it grew by more than the line can carry in that time: a new base, no rate, counted
+    too fast it grew by more than the line can carry in that time and `refresh_s` more, for what came late: a
+             new base, no rate, counted
     pending  it stands still though it was moving: devices export faster than they refresh, so the
              next growth belongs to the whole time since the last one. Only a counter that stands
              still in two samples or more, and for `refresh_s` or longer, has the rate 0. A naive
@@ -74,9 +75,9 @@ class Counters:
     """The state of every counter: `(rows, signals)` arrays, reached by flat index `row * signals + signal`.
 
     Growth has been counted up to `value` at `base_s`, which are older than the last sample while a growth is
-    pending; `grown_s` is the time of its newest growth, `moving` whether it moves, `pending` whether it was
-    not believed in its last sample, `rate` its newest and `rate_high` its
-    highest recent rate, `rate_max` the one that is possible, `wide` whether it was ever above 32 bits.
+    pending; `grown_s` is the time of its newest growth, `moving` whether it moves, `pending` whether its last
+    sample was not believed, `rate` its newest and `rate_high` its highest recent rate, `rate_max` the one
+    that is possible, `wide` whether it was ever above 32 bits.
 
     `discontinuities` counts them, `(signals, reasons)` in the order of `Discontinuity`; `looks` the samples
     that one was looked for in, `(signals,)`.
