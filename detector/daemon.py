@@ -264,7 +264,7 @@ def _missing(mqtt: MqttSnapshot) -> Sequence[str]:
     if not mqtt.thread_alive:
         return ["the network thread has died"]
     if not mqtt.connected:
-        return ["the broker is not connected"]
+        return [f"the broker is not connected{mqtt.failure and ': '}{mqtt.failure}"]
     if not mqtt.subscribed:
         return ["the subscription is not granted"]
     return [f"the broker grants {text} and does not serve it" for text in mqtt.unserved]

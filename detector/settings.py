@@ -213,14 +213,14 @@ def password(mqtt: MqttSettings) -> str | None:
     return secret(mqtt, "password")
 
 
-def secret(mqtt: MqttSettings, key: str) -> str | None:
+def secret(settings: TransportSettings, key: str) -> str | None:
     """Return a secret, from its file where one is named.
 
     Raises:
         SettingsError: The file cannot be read, or holds nothing.
     """
-    file: Path | None = getattr(mqtt, f"{key}_file")
-    given: SecretStr | None = getattr(mqtt, key)
+    file: Path | None = getattr(settings, f"{key}_file")
+    given: SecretStr | None = getattr(settings, key)
     if file is None:
         return None if given is None else given.get_secret_value()
     try:

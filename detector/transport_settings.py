@@ -42,13 +42,24 @@ class TransportSettings(Part):
     tls_key_file: Path | None = None
     tls_key_password: SecretStr | None = None
     tls_key_password_file: Path | None = None
-    tls_server_name: str = Field("", pattern=r"^[^\s/]*$")
+    tls_server_name: str = ""
     tls_alpn: str = ""
     tls_version_min: Literal["1.2", "1.3"] = "1.2"
     transport: Literal["tcp", "websockets"] = "tcp"
     websocket_path: str = Field("/mqtt", pattern=r"^/[!-~]*$")
     websocket_headers: SecretStr | None = None
     websocket_headers_file: Path | None = None
+
+    @field_validator("tls_server_name")
+    @classmethod
+    def _host_name(cls, value: str) -> str:
+        try:
+            value.encode("idna")
+        except UnicodeError:
+            raise ValueError(f"{value!r} is not the name of a host") from None
+        if value.startswith(".") or "/" in value or not value.isprintable() or " " in value:
+            raise ValueError(f"{value!r} is not the name of a host")
+        return value
 
     @field_validator("tls_alpn")
     @classmethod

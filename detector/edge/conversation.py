@@ -19,18 +19,24 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
+from detector.edge.attempts import Attempts
 from detector.edge.canary import Canary
+from detector.edge.failures import Failure, Stage, explain, explain_refusal
 from detector.edge.framing import Framing
 from detector.edge.inbox import Inbox
 from detector.edge.reception import Reception
 from detector.edge.session import build_client, connect_options
+from detector.edge.transport import layered
 from detector.edge.wire import Bell, Wire, Wires
-from detector.settings import MqttSettings
+from detector.settings import MqttSettings, SettingsError
 
 LOG = logging.getLogger("detector.mqtt")
 
 LOOP_S: Final = 0.2
 """How long the thread sleeps on a silent socket; bounds how long an end waits on a healthy connection."""
+ANSWER_S: Final = 30.0
+"""How long a broker may take to accept us: longer, and it is as good as away; the next may be there."""
+CONNACK: Final = b"\x20"
 MISC_S: Final = 1.0
 """How often paho looks after its keep-alive."""
 REPLIES_MAX: Final = 1000
@@ -72,9 +78,12 @@ class Conversation:
         self._where = ""
         self._acknowledged: deque[list[int]] = deque()
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=REPLIES_MAX)
-        self._wires = Wires(lambda: None, "", self._framing)
+        self._wires = Wires(lambda sock, host: layered(settings, sock, host), self._framing)
         self._client = build_client(settings, password)
         self._listen()
+        self._refusal: Failure | None = None
+        self._accepted = False
+        self.attempts = Attempts(settings.username)
         self.stopping = Event()
         self.deaf = Event()
         self.blocked = False
@@ -99,34 +108,53 @@ class Conversation:
             self._bell.ring()
 
     def hold(self, host: str, port: int) -> None:
-        """Connect, and talk until the connection ends, or we are told to.
+        """Connect, and talk until the connection ends, or we are told to. `attempts` has why there was none.
 
         Raises:
-            OSError: The broker cannot be reached, or the connection broke.
+            OSError: The connection broke.
             Exception: paho met something that it cannot parse.
         """
         self._where = f"host={host} port={port}"
         self._wires.newest = None
+        self._accepted, self._refusal = False, None
         self._reception.begin()
+        failure = None
         try:
             self._client.connect(host, port, self._settings.keepalive_s, **connect_options(self._settings))
             self._talk()
+        except Exception as error:
+            failure = self._explain(error)
+            if self._accepted or not isinstance(error, (OSError, UnicodeError, SettingsError)):
+                raise
         finally:
             self.connected = self.subscribed = False
+            if not self._accepted and not self.stopping.is_set():
+                closed = ConnectionError("closed")
+                self.attempts.failed(f"{host}:{port}", failure or self._refusal or self._explain(closed))
+
+    def _explain(self, error: Exception) -> Failure:
+        wire = self._wires.newest
+        if wire is None:
+            return explain(error, self._settings, Stage.TCP)
+        stage = Stage.MQTT if wire.shaken else Stage.HANDSHAKE
+        return explain(wire.error or error, self._settings, stage, wire.first)
 
     def _talk(self) -> None:
         wire = self._wires.newest
         assert wire is not None
-        misc_s = time.monotonic()
+        misc_s = heard_s = time.monotonic()
         try:
-            while not self.stopping.is_set():
+            while self._client.socket() is not None and not self.stopping.is_set():
                 drained = self._wait_and_read(wire)
                 self._send(wire)
-                if time.monotonic() - misc_s >= MISC_S:
-                    misc_s = time.monotonic()
+                now_s = time.monotonic()
+                if now_s - misc_s >= MISC_S:
+                    misc_s = now_s
                     self._look_after(wire, drained=drained)
-                if self._client.socket() is None:
-                    return
+                if self._accepted or self.blocked:
+                    heard_s = now_s
+                elif now_s - heard_s > ANSWER_S:
+                    raise TimeoutError("no CONNACK")
         finally:
             self._client.disconnect()
             wire.flush()
@@ -145,6 +173,8 @@ class Conversation:
         if self.blocked or not (at_once or events.get(wire.fileno(), 0) & ~select.POLLOUT):
             return not self.blocked
         messages = wire.read()
+        if not self._accepted and wire.first[:1] not in (b"", CONNACK):
+            raise ConnectionError("no CONNACK")  # paho might wait for the rest of what is no packet
         if messages:
             self._acknowledged.append(self._reception.receive(messages))
         self._let_paho_read(wire)
@@ -199,9 +229,10 @@ class Conversation:
         self, client: Client, _userdata: None, flags: ConnectFlags, reason: ReasonCode, *_more: object
     ) -> None:
         if reason.is_failure:
-            LOG.error("refused %s username=%r reason=%r", self._where, self._settings.username, str(reason))
+            self._refusal = explain_refusal(reason)
             return
-        self.connected = True
+        self.connected = self._accepted = True
+        self.attempts.succeeded()
         self.connects_total += 1
         kept = " session=resumed" if flags.session_present else ""
         LOG.info("connected %s reconnects_total=%d%s", self._where, self.connects_total - 1, kept)

@@ -12,15 +12,15 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from detector.edge.snapshot import ConnectFailure as Why
 from detector.edge.websocket import WebSocketError
-from detector.settings import MqttSettings, SettingsError
+from detector.settings import SettingsError
+from detector.transport_settings import TransportSettings
 
 
 class Stage(Enum):
-    """How far a connection had come."""
+    """How far a connection had come: to which part an error belongs."""
 
     TCP = auto()
-    TLS = auto()
-    WEBSOCKET = auto()
+    HANDSHAKE = auto()  # of TLS and WebSocket
     MQTT = auto()
 
 
@@ -31,36 +31,35 @@ class Failure(NamedTuple):
     line: str
 
 
-def explain(error: Exception, mqtt: MqttSettings, stage: Stage, first: bytes = b"") -> Failure:
+def explain(error: Exception, settings: TransportSettings, stage: Stage, first: bytes = b"") -> Failure:
     """Say why an attempt to connect failed.
 
     Args:
         error: What was raised.
-        mqtt: The settings of the connection.
+        settings: Of the connection.
         stage: What was being done.
-        first: The first bytes that were read at this stage, if any.
+        first: The first bytes that came as MQTT, if any.
     """
     if isinstance(error, SettingsError):
         return Failure(Why.TLS_FILES, str(error))
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _untrusted(error, mqtt)
+        return _untrusted(error, settings)
     if isinstance(error, WebSocketError):
-        return _no_websocket(error, mqtt)
+        return _no_websocket(error, settings)
     if (
         isinstance(error, (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError))
         and stage is not Stage.TCP
     ):
-        return _closed(mqtt, stage, first)
+        return _closed(settings, stage, first)
     if isinstance(error, ssl.SSLError):
-        return _refused_by_tls(error, mqtt)
-    return _unreached(error)
+        return _refused_by_tls(error, settings)
+    return _unreached(error, stage)
 
 
-def explain_refusal(reason: ReasonCode, mqtt: MqttSettings) -> Failure:
+def explain_refusal(reason: ReasonCode) -> Failure:
     """Say why the broker has refused: by the reason code of its CONNACK, which paho gives as of MQTT 5."""
-    why, what = _REFUSALS.get(reason.value, (Why.BROKER_REFUSES, "see the broker's log"))
-    by = f"user name {mqtt.username!r}" if mqtt.username else "no user name"
-    return Failure(why, f"the broker refuses ({reason}); {what.format(by=by)}")
+    why, what = _REFUSALS.get(reason.value, (Why.BROKER_REFUSES, "its log may tell"))
+    return Failure(why, f"the broker refuses ({reason}); {what}")
 
 
 # Certificates and TLS
@@ -125,22 +124,22 @@ _HANDSHAKE: Final = (
 )  # fmt: skip
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, mqtt: MqttSettings) -> Failure:
+def _untrusted(error: ssl.SSLCertVerificationError, settings: TransportSettings) -> Failure:
     said = error.verify_message.rstrip(".")
     if error.verify_code in _UNTRUSTED_CODES:
-        trusted = "this machine trusts" if mqtt.tls_ca_file is None else f"{mqtt.tls_ca_file} names"
+        trusted = "this machine trusts" if settings.tls_ca_file is None else f"{settings.tls_ca_file} names"
         line = f"the broker's certificate is signed by nobody whom {trusted} ({said}); {_UNTRUSTED}"
         return Failure(Why.CERTIFICATE_UNTRUSTED, line)
     why, what = _VERIFICATION.get(error.verify_code, (Why.CERTIFICATE_WRONG, "give the broker a better one"))
     return Failure(why, f"the broker's certificate is no good ({said}); {what}")
 
 
-def _refused_by_tls(error: ssl.SSLError, mqtt: MqttSettings) -> Failure:
+def _refused_by_tls(error: ssl.SSLError, settings: TransportSettings) -> Failure:
     said = error.reason or str(error)
     for words, why, line in _HANDSHAKE:
         if any(word in said for word in words):
             return Failure(why, f"{line} ({said})")
-    if "HANDSHAKE_FAILURE" in said and mqtt.tls_certificate_file is None:
+    if "HANDSHAKE_FAILURE" in said and settings.tls_certificate_file is None:
         line = (
             f"the broker ends the handshake; most often it wants a client certificate, {_CLIENT_CERTIFICATE}"
         )
@@ -151,18 +150,18 @@ def _refused_by_tls(error: ssl.SSLError, mqtt: MqttSettings) -> Failure:
 # Before and beneath MQTT
 
 
-def _no_websocket(error: WebSocketError, mqtt: MqttSettings) -> Failure:
+def _no_websocket(error: WebSocketError, settings: TransportSettings) -> Failure:
     what = {
         400: "is mqtt.websocket_path right?",
         401: "give what it wants to see in mqtt.websocket_headers_file",
         403: "give what it wants to see in mqtt.websocket_headers_file",
-        404: f"is mqtt.websocket_path {mqtt.websocket_path!r} right?",
+        404: f"is mqtt.websocket_path {settings.websocket_path!r} right?",
         426: "is this the port for WebSocket?",
     }.get(error.status, "is this the port for WebSocket, and mqtt.tls as it wants it?")
     return Failure(Why.WEBSOCKET, f"there is no WebSocket: {error}; {what}")
 
 
-def _closed(mqtt: MqttSettings, stage: Stage, first: bytes) -> Failure:
+def _closed(settings: TransportSettings, stage: Stage, first: bytes) -> Failure:
     """Say why the connection ended, as far as the first byte tells what the other side speaks."""
     if first[:1] in (b"\x15", b"\x16"):  # an alert or a handshake
         return Failure(Why.TLS_WANTED, "the other side speaks TLS on this port; set mqtt.tls to true")
@@ -172,11 +171,13 @@ def _closed(mqtt: MqttSettings, stage: Stage, first: bytes) -> Failure:
     if first and first[:1] != b"\x20":
         line = f"the other side does not answer with MQTT but with {first[:16]!r}; is this the right port?"
         return Failure(Why.NOT_MQTT, line)
-    if stage is Stage.TLS:
+    if first[:4] == b"\x20\x02\x00\x01":  # which paho takes as the end of the connection
+        return Failure(Why.PROTOCOL_VERSION, "the broker refuses (protocol version); set mqtt.protocol")
+    if stage is Stage.HANDSHAKE:
         line = "the other side ends the connection within the TLS handshake; does this port speak TLS?"
         return Failure(Why.TLS_MISSING, line)
     may = f"wants a client certificate ({_CLIENT_CERTIFICATE}) or refuses ours"
-    if not mqtt.tls:
+    if not settings.tls:
         may = "speaks TLS on this port (mqtt.tls), or WebSocket (mqtt.transport)"
     line = f"the other side ends the connection without a word; perhaps it {may}, its log may tell"
     return Failure(Why.CLOSED, line)
@@ -187,14 +188,16 @@ _UNREACHABLE: Final = frozenset(
 )
 
 
-def _unreached(error: Exception) -> Failure:
+def _unreached(error: Exception, stage: Stage) -> Failure:
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, (socket.gaierror, UnicodeError)):
+    if isinstance(error, (socket.gaierror, UnicodeError)) and stage is Stage.TCP:
         return Failure(Why.NAME_UNRESOLVED, f"the name is not known ({said}); is mqtt.host right?")
     if isinstance(error, ConnectionRefusedError):
         return Failure(Why.REFUSED, "nobody listens there; is the broker running, and mqtt.port right?")
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) and stage is Stage.TCP:
         return Failure(Why.TIMEOUT, "no answer in time; is mqtt.host right, or does a firewall drop it?")
+    if isinstance(error, TimeoutError):
+        return Failure(Why.TIMEOUT, "the other side says nothing; is it a broker, and is mqtt.port right?")
     if isinstance(error, OSError) and error.errno in _UNREACHABLE:
         return Failure(
             Why.UNREACHABLE, f"no way leads there ({said}); is mqtt.host right, and the network up?"
@@ -208,18 +211,12 @@ _LATER: Final = "it is tried again"
 _REFUSALS: Final = {
     0x84: (Why.PROTOCOL_VERSION, "set mqtt.protocol to a version of MQTT that it speaks"),
     0x85: (Why.CLIENT_ID, "set mqtt.client_id to one that it allows"),
-    0x86: (Why.BAD_CREDENTIALS, "{by}: are mqtt.username and mqtt.password_file right?"),
-    0x87: (
-        Why.NOT_AUTHORIZED,
-        "{by}: are mqtt.username and mqtt.password_file right, and may this user connect?",
-    ),
+    0x86: (Why.BAD_CREDENTIALS, "are mqtt.username and mqtt.password_file right?"),
+    0x87: (Why.NOT_AUTHORIZED, "are mqtt.username and mqtt.password_file right, and may this user connect?"),
     0x88: (Why.BROKER_BUSY, _LATER),
     0x89: (Why.BROKER_BUSY, _LATER),
-    0x8A: (Why.NOT_AUTHORIZED, "{by}: the broker has banned us"),
-    0x8C: (
-        Why.ENHANCED_AUTH,
-        "it wants the enhanced authentication of MQTT 5, which is not supported; {by}",
-    ),
+    0x8A: (Why.NOT_AUTHORIZED, "we are banned; its log may tell why"),
+    0x8C: (Why.ENHANCED_AUTH, "it wants the enhanced authentication of MQTT 5, which is not supported"),
     0x97: (Why.BROKER_BUSY, "a quota of the broker is used up"),
     0x9C: (Why.BROKER_REFUSES, "it names another server: set mqtt.host to that"),
     0x9D: (Why.BROKER_REFUSES, "it has moved: set mqtt.host to where"),

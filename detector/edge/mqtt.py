@@ -27,7 +27,7 @@ from detector.stream.nouns import Drop, Message
 LOG = logging.getLogger("detector.mqtt")
 
 STOP_S: Final = 10.0
-"""paho gives a TCP connection 5 s; twice that and the thread is left behind, it is a daemon thread."""
+"""Twice what a TCP connection may take; then the thread is left behind, it is a daemon thread."""
 
 
 class Subscriber:
@@ -122,6 +122,8 @@ class Subscriber:
             thread_alive=self._thread.is_alive(),
             subscribed=conversation.subscribed,
             reconnects_total=max(conversation.connects_total - 1, 0),
+            connect_failures=dict(conversation.attempts.failures),
+            failure=conversation.attempts.failure,
             received=dict(zip(self._filters, self._reception.received, strict=True)),
             callback_errors_total=self._reception.errors_total,
             inbox_messages=len(self._inbox),
@@ -148,7 +150,7 @@ class Subscriber:
         try:
             self._conversation.hold(host, port)
         except OSError as error:
-            LOG.warning("unreachable host=%s port=%d reason=%r", host, port, str(error))
+            LOG.warning("connection lost host=%s port=%d reason=%r", host, port, str(error))
         except Exception:
             # Such as UnicodeError, for a host that is no name, and struct.error from paho, for a malformed
             # packet. It costs the connection, and not the thread.

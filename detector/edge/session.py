@@ -14,6 +14,8 @@ from paho.mqtt.properties import Properties
 
 from detector.settings import MqttSettings
 
+CONNECT_S: Final = 5.0
+"""How long the other side may take for TCP, and as long again for TLS and for WebSocket."""
 RECONNECT_FIRST_S: Final = 1.0
 """The back-off before the second attempt is drawn from 0 to this, then doubles up to `reconnect_max_s`."""
 
@@ -29,6 +31,7 @@ def build_client(settings: MqttSettings, password: str | None) -> Client:
         reconnect_on_failure=False,
         manual_ack=True,
     )
+    client.connect_timeout = CONNECT_S
     if settings.username:
         client.username_pw_set(settings.username, password)
     return client

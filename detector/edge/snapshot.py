@@ -140,6 +140,7 @@ class ConnectFailure(StrEnum):
 class MqttSnapshot:
     """The connection. `received` counts messages by subscription filter, `connect_failures` by reason.
 
+    `failure` says in words why the newest attempt to connect failed; empty while connected.
     `unserved` are filters that the broker has granted and does not serve, as far as we can see.
     """
 
@@ -148,6 +149,7 @@ class MqttSnapshot:
     subscribed: bool = False
     reconnects_total: int = 0
     connect_failures: Mapping[str, int] = field(default_factory=dict)
+    failure: str = ""
     received: Mapping[str, int] = field(default_factory=dict)
     callback_errors_total: int = 0
     inbox_messages: int = 0

@@ -7,13 +7,13 @@ a restart. The broker's certificate and the name in it are always checked; nothi
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from socket import socket
 from typing import Final, NamedTuple
 
-from detector.settings import MqttSettings, SettingsError, secret
+from detector.settings import SettingsError, secret
+from detector.transport_settings import TransportSettings
 
 SOON_S: Final = 30 * 86400.0
 SOON_SHARE: Final = 0.2
@@ -45,33 +45,37 @@ class Validity(NamedTuple):
         return ""
 
 
-def context(mqtt: MqttSettings) -> ssl.SSLContext | None:
+def context(settings: TransportSettings) -> ssl.SSLContext | None:
     """Return the context of the next connection; None where there is no TLS.
 
     Raises:
         SettingsError: A file cannot be read or used; the message names the key.
     """
-    if not mqtt.tls:
+    if not settings.tls:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which checks the certificate and the name
-    three = mqtt.tls_version_min == "1.3"
+    three = settings.tls_version_min == "1.3"
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if three else ssl.TLSVersion.TLSv1_2
-    _trust(context, mqtt)
-    if mqtt.tls_certificate_file is not None:
-        _introduce(context, mqtt, mqtt.tls_certificate_file)
-    if mqtt.tls_alpn:
-        context.set_alpn_protocols(mqtt.tls_alpn.split(","))
+    _trust(context, settings)
+    if settings.tls_certificate_file is not None:
+        _introduce(context, settings, settings.tls_certificate_file)
+    if settings.tls_alpn:
+        context.set_alpn_protocols(settings.tls_alpn.split(","))
     return context
 
 
-def last_word(connection: ssl.SSLSocket | socket, error: OSError) -> OSError:
+def last_word(recv: Callable[[int], bytes], error: OSError) -> OSError:
     """Return why a write has failed: what the other side said before it left, else the error itself.
 
     With TLS 1.3 a broker refuses our certificate when the handshake is over for us and we write already; the
     write finds a closed connection, and the reason waits to be read.
+
+    Args:
+        recv: Of the connection.
+        error: Of the write.
     """
     try:
-        connection.recv(1)
+        recv(1)
     except (BlockingIOError, ssl.SSLWantReadError):
         return error
     except OSError as word:
@@ -79,7 +83,7 @@ def last_word(connection: ssl.SSLSocket | socket, error: OSError) -> OSError:
     return error
 
 
-def validities(mqtt: MqttSettings) -> Iterator[Validity]:
+def validities(settings: TransportSettings) -> Iterator[Validity]:
     """Yield for each file of certificates how long it is good.
 
     A chain is good while all of it is; of several CAs one may have been replaced by the next.
@@ -88,8 +92,8 @@ def validities(mqtt: MqttSettings) -> Iterator[Validity]:
         SettingsError: A file cannot be read.
     """
     for key, path in (
-        ("mqtt.tls_ca_file", mqtt.tls_ca_file),
-        ("mqtt.tls_certificate_file", mqtt.tls_certificate_file),
+        ("mqtt.tls_ca_file", settings.tls_ca_file),
+        ("mqtt.tls_certificate_file", settings.tls_certificate_file),
     ):
         spans = [] if path is None else _spans(key, path)
         if path is not None and spans:
@@ -99,26 +103,26 @@ def validities(mqtt: MqttSettings) -> Iterator[Validity]:
             yield Validity(key, path, begin_s, end_s)
 
 
-def _trust(context: ssl.SSLContext, mqtt: MqttSettings) -> None:
-    if mqtt.tls_ca_file is None:
+def _trust(context: ssl.SSLContext, settings: TransportSettings) -> None:
+    if settings.tls_ca_file is None:
         context.load_default_certs()
         return
     # One of whom the file names is enough, be it an intermediate CA or the broker itself.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        context.load_verify_locations(cafile=mqtt.tls_ca_file)
+        context.load_verify_locations(cafile=settings.tls_ca_file)
     except OSError as error:
-        raise _useless("mqtt.tls_ca_file", mqtt.tls_ca_file, error) from None
+        raise _useless("mqtt.tls_ca_file", settings.tls_ca_file, error) from None
 
 
-def _introduce(context: ssl.SSLContext, mqtt: MqttSettings, certificate: Path) -> None:
+def _introduce(context: ssl.SSLContext, settings: TransportSettings, certificate: Path) -> None:
     """Load our certificate and its key; if it fails, find out which of the two files it is."""
-    key, key_file = "mqtt.tls_key_file", mqtt.tls_key_file
+    key, key_file = "mqtt.tls_key_file", settings.tls_key_file
     if key_file is None:
         key, key_file = "mqtt.tls_certificate_file", certificate
     _read("mqtt.tls_certificate_file", certificate)
     _read(key, key_file)
-    password = secret(mqtt, "tls_key_password")
+    password = secret(settings, "tls_key_password")
     asked = False
 
     def opened() -> str:

@@ -29,7 +29,9 @@ from wsproto.events import (
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from detector.settings import MqttSettings, SettingsError, secret
+from detector.edge.tls import last_word
+from detector.settings import SettingsError, secret
+from detector.transport_settings import TransportSettings
 
 READ_BYTES: Final = 1 << 16
 ERROR_CHARS_MAX: Final = 100
@@ -75,7 +77,7 @@ class WebSocket:
         self._ended = False
 
     def do_handshake(self) -> None:
-        """Shake hands, of TLS and then of WebSocket, within the time-out of the socket.
+        """Shake hands, of TLS and then of WebSocket, each within the time-out of the socket.
 
         Raises:
             WebSocketError: The other side refuses, or speaks something else.
@@ -85,9 +87,13 @@ class WebSocket:
             self._connection.do_handshake()
         timeout_s = self._connection.gettimeout()
         deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        self._connection.sendall(self._protocol.send(self._request))
+        self._ask()
         while self._protocol.state is ConnectionState.CONNECTING:
-            self._receive(self._connection.recv(READ_BYTES))
+            try:
+                data = self._connection.recv(READ_BYTES)
+            except ConnectionError:
+                data = b""
+            self._receive(data)
             if time.monotonic() > deadline_s:  # else a byte a second would do
                 raise TimeoutError("timed out")
 
@@ -153,6 +159,15 @@ class WebSocket:
         finally:
             self._connection.close()
 
+    def _ask(self) -> None:
+        try:
+            self._connection.sendall(self._protocol.send(self._request))
+        except OSError as error:
+            word = last_word(self._connection.recv, error)
+            if isinstance(word, ssl.SSLError):
+                raise word from None
+            self._end()
+
     def _flush(self) -> None:
         while self._framed:
             self._framed = self._framed[self._connection.send(self._framed) :]
@@ -197,14 +212,16 @@ class WebSocket:
             self._flush()  # else with what is sent next
 
 
-def headers(mqtt: MqttSettings) -> Headers:
+def headers(settings: TransportSettings) -> Headers:
     """Return the further headers of the request.
 
     Raises:
         SettingsError: The file cannot be read, or has something else, which the message does not repeat.
     """
-    text = secret(mqtt, "websocket_headers")
-    key = "mqtt.websocket_headers" if mqtt.websocket_headers_file is None else "mqtt.websocket_headers_file"
+    text = secret(settings, "websocket_headers")
+    key = (
+        "mqtt.websocket_headers" if settings.websocket_headers_file is None else "mqtt.websocket_headers_file"
+    )
     found: Headers = []
     for number, line in enumerate(() if text is None else text.splitlines(), 1):
         name, colon, value = line.partition(":")

@@ -16,13 +16,17 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from detector.edge.framing import READ_BYTES, Framing, Publish
-
-Connection = socket.socket | ssl.SSLSocket
+from detector.edge.tls import last_word
+from detector.edge.transport import Connection
+from detector.edge.websocket import WebSocket
 
 READS_MAX: Final = 8
 """Reads in a row before anything else gets its turn; TLS hands out 16 KiB at a time."""
+FIRST_BYTES: Final = 16
+"""What is kept of what came first: enough to see what the other side speaks."""
 _PUBACK: Final = b"\x40\x02"
 _PINGREQ: Final = b"\xc0\x00"
+LAYERS: Final = (ssl.SSLSocket, WebSocket)
 _TLS_WAITS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 
@@ -63,8 +67,11 @@ class Wire:
     """A connected socket, as paho uses one.
 
     Args:
-        connection: The socket, with TLS or without.
-        framing: How its bytes are cut; None leaves all of them to paho, as WebSocket needs it.
+        connection: The socket, and what is upon it.
+        framing: How its bytes are cut; None leaves all of them to paho.
+
+    `shaken` says that hands are shaken, `first` is what came first, `error` what went wrong first, which paho
+    does not tell, and `ended` that the other side has closed.
     """
 
     def __init__(self, connection: Connection, framing: Framing | None) -> None:
@@ -73,7 +80,10 @@ class Wire:
         self._for_paho = b""
         self._unsent = b""
         self._buffer = memoryview(bytearray(READ_BYTES))
-        self._ended = False
+        self.shaken = False
+        self.first = b""
+        self.error: OSError | None = None
+        self.ended = False
 
     # What we call
 
@@ -91,9 +101,14 @@ class Wire:
                 count = self._connection.recv_into(self._buffer)
             except _TLS_WAITS:
                 break
+            except OSError as error:
+                self.error = self.error or error
+                raise
             if not count:
-                self._ended = True
+                self.ended = True
                 break
+            if not self.first:
+                self.first = bytes(self._buffer[: min(count, FIRST_BYTES)])
             found, others = self._framing.split(bytes(self._buffer[:count]))
             messages += found
             self._for_paho += others
@@ -102,12 +117,12 @@ class Wire:
         return messages
 
     def unread(self) -> bool:
-        """Say whether bytes wait that `select` does not see: those that TLS has taken off the socket."""
-        return isinstance(self._connection, ssl.SSLSocket) and self._connection.pending() > 0
+        """Say whether bytes wait that `select` does not see: those that a layer has taken off the socket."""
+        return isinstance(self._connection, LAYERS) and self._connection.pending() > 0
 
     def speaks_to_paho(self) -> bool:
         """Say whether paho has something to read."""
-        return self._framing is None or bool(self._for_paho) or self._ended
+        return self._framing is None or bool(self._for_paho) or self.ended
 
     def wants_write(self) -> bool:
         """Say whether bytes wait for the socket."""
@@ -132,6 +147,9 @@ class Wire:
                 self._unsent = self._unsent[self._connection.send(self._unsent) :]
         except _TLS_WAITS:
             pass
+        except OSError as error:
+            self.error = self.error or last_word(self._connection.recv, error)
+            raise self.error from None
 
     # What paho calls
 
@@ -144,7 +162,7 @@ class Wire:
         if self._framing is None:
             return self._connection.recv(count)
         if not self._for_paho:
-            if self._ended:
+            if self.ended:
                 return b""
             raise BlockingIOError
         data, self._for_paho = self._for_paho[:count], self._for_paho[count:]
@@ -173,9 +191,14 @@ class Wire:
         self._connection.setblocking(flag)
 
     def do_handshake(self) -> None:
-        """Shake hands where there is TLS."""
-        if isinstance(self._connection, ssl.SSLSocket):
-            self._connection.do_handshake()
+        """Shake hands, of every layer that does."""
+        try:
+            if isinstance(self._connection, LAYERS):
+                self._connection.do_handshake()
+        except Exception:
+            self.close()  # paho leaves that to the collection of garbage
+            raise
+        self.shaken = True
 
     def close(self) -> None:
         """As of a socket; what it did not take is lost."""
@@ -187,33 +210,29 @@ class Wires:
     """What paho takes for an SSL context: it wraps each new connection into a `Wire`.
 
     Args:
-        context: Gives the TLS context of the next connection, None for none; asked anew for each, so that a
-            renewed certificate is used without a restart.
-        server_name: What the broker's certificate has to be for; empty: the host.
+        layered: Makes the connection of a connected socket and its host.
         framing: Makes the framing of the next connection.
+
+    `newest` is the wire of the newest connection, None until there is one.
     """
 
     check_hostname = True
     """Of a TLS context it is; this keeps paho from doing the same again."""
 
     def __init__(
-        self,
-        context: Callable[[], ssl.SSLContext | None],
-        server_name: str,
-        framing: Callable[[], Framing | None],
+        self, layered: Callable[[socket.socket, str], Connection], framing: Callable[[], Framing | None]
     ) -> None:
-        self._context = context
-        self._server_name = server_name
+        self._layered = layered
         self._framing = framing
         self.newest: Wire | None = None
 
-    def wrap_socket(self, sock: socket.socket, server_hostname: str = "", **_options: object) -> Wire:
+    def wrap_socket(self, sock: socket.socket, server_hostname: str, **_options: object) -> Wire:
         """Wrap a connected socket; paho then shakes hands."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # acknowledgements do not wait for company
-        context = self._context()
-        connection: Connection = sock
-        if context is not None:
-            name = self._server_name or server_hostname
-            connection = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+        try:
+            connection = self._layered(sock, server_hostname)
+        except Exception:
+            sock.close()
+            raise
         self.newest = Wire(connection, self._framing())
         return self.newest

@@ -33,8 +33,10 @@ def replay(daemon, broker, published):
 
 
 def test_without_a_broker_the_daemon_answers_and_says_what_is_missing(daemon):
-    daemon.wait_for(lambda: "unreachable" in daemon.log)
-    daemon.wait_for(lambda: daemon.get("/-/ready") == (503, "the broker is not connected\n"))
+    daemon.wait_for(lambda: "cannot connect" in daemon.log)
+    why = "nobody listens there; is the broker running, and mqtt.port right?"
+    daemon.wait_for(lambda: daemon.get("/-/ready") == (503, f"the broker is not connected: {why}\n"))
+    assert daemon.total("detector_mqtt_connect_failures_total", reason="refused") > 0
     assert daemon.get("/-/healthy") == (200, "ok\n")
     assert daemon.total("detector_mqtt_connected") == 0
     assert daemon.total("detector_mqtt_network_thread_alive") == 1

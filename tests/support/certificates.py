@@ -12,8 +12,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tests.support.mosquitto import Mosquitto
-
 DAY = timedelta(days=1)
 BROKER_NAMES = ("localhost", "127.0.0.1")
 
@@ -105,9 +103,12 @@ def tls_options(pair: Pair, clients: Path | None = None) -> tuple[str, ...]:
     return lines if clients is None else (*lines, f"cafile {clients}", "require_certificate true")
 
 
-def tls_broker(directory: Path, pair: Pair, clients: Path | None = None, *more: str) -> Mosquitto:
-    """Return a mosquitto with TLS that is not started yet."""
-    return Mosquitto(directory, options=(*tls_options(pair, clients), *more))
+def only_tls_1_2(directory: Path) -> dict[str, str]:
+    """Return the variables that keep a program with OpenSSL from TLS 1.3; mosquitto itself has no option."""
+    file = directory / "openssl.cnf"
+    lines = ["openssl_conf=a", "[a]", "ssl_conf=b", "[b]", "system_default=c", "[c]", "MaxProtocol=TLSv1.2"]
+    file.write_text("\n".join(lines) + "\n")
+    return {"OPENSSL_CONF": str(file)}
 
 
 def _builder(

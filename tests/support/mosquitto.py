@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Mosquitto:
         port: The port; 0 picks a free one.
         options: Further lines of mosquitto.conf.
         verbose: Log every packet, which costs more than to deliver it.
+        environment: Further variables of its environment.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class Mosquitto:
         options: tuple[str, ...] = (),
         *,
         verbose: bool = True,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.program = program("mosquitto")
         self.port = port or free_port()
         self._directory = directory
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         lines = [
             f"listener {self.port} 127.0.0.1",
@@ -90,7 +93,10 @@ class Mosquitto:
         """Run, and return once it accepts connections."""
         with (self._directory / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self.program, *self._words, "-c", str(self._config)], stdout=log, stderr=log
+                [self.program, *self._words, "-c", str(self._config)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._environment},
             )
         wait_until(self._accepts, READY_S)
 
@@ -120,6 +126,16 @@ class Mosquitto:
         except OSError:
             return False
         return True
+
+
+def websocket_options(*more: str, plain: int = 0) -> tuple[str, ...]:
+    """Return the lines of mosquitto.conf that make its listener one for WebSocket.
+
+    Args:
+        more: Further lines of that listener.
+        plain: The port of a plain one beside it; without, mosquitto 2.0.11 believes that it has none.
+    """
+    return ("protocol websockets", *more, f"listener {plain or free_port()} 127.0.0.1")
 
 
 @contextmanager

@@ -42,6 +42,7 @@ HELPERS = {
 PURE_PARSERS = {"orjson", "google", "cbor2", "re2"}
 
 EDGE_HELPERS = {
+    "detector.edge.attempts": {"detector.edge.failures"},
     "detector.edge.failures": {"detector.edge.websocket"},
     "detector.edge.http": {"detector.edge.pages"},
     "detector.edge.mqtt": {
@@ -52,7 +53,10 @@ EDGE_HELPERS = {
         "detector.edge.wire",
     },
     "detector.edge.conversation": {
+        "detector.edge.attempts",
         "detector.edge.canary",
+        "detector.edge.failures",
+        "detector.edge.transport",
         "detector.edge.framing",
         "detector.edge.inbox",
         "detector.edge.reception",
@@ -61,10 +65,17 @@ EDGE_HELPERS = {
     },
     "detector.edge.canary": {"detector.edge.reception"},
     "detector.edge.reception": {"detector.edge.framing", "detector.edge.inbox"},
-    "detector.edge.wire": {"detector.edge.framing"},
     "detector.edge.metrics": {"detector.edge.families", "detector.edge.metrics_recordings"},
     "detector.edge.metrics_recordings": {"detector.edge.families"},
     "detector.edge.raw": {"detector.edge.capture", "detector.edge.tree"},
+    "detector.edge.transport": {"detector.edge.tls", "detector.edge.websocket"},
+    "detector.edge.websocket": {"detector.edge.tls"},
+    "detector.edge.wire": {
+        "detector.edge.framing",
+        "detector.edge.tls",
+        "detector.edge.transport",
+        "detector.edge.websocket",
+    },
     "detector.edge.recorder": {"detector.edge.recording", "detector.edge.tree"},
     "detector.edge.replay": {"detector.edge.capture", "detector.edge.publisher"},
 }
@@ -175,6 +186,7 @@ def test_an_edge_knows_no_other_part_but_the_settings_and_the_core(module):
         "stream",
         "settings",
         "stream_settings",
+        "transport_settings",
         "logs",
     }
 

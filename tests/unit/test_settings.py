@@ -56,7 +56,7 @@ MESSAGES = {
     "tls-key-without-certificate": "mqtt: tls_key_file needs tls_certificate_file",
     "tls-version-too-old": "mqtt.tls_version_min: Input should be '1.2' or '1.3'",
     "tls-alpn": "mqtt.tls_alpn: '' is not the name of a protocol",
-    "tls-server-name": r"mqtt.tls_server_name: String should match pattern '^[^\s/]*$'",
+    "tls-server-name": "mqtt.tls_server_name: 'https://broker' is not the name of a host",
     "tls-unchecked": "mqtt.tls_insecure: there is no such switch, the broker's certificate is always checked;"
     " say in tls_ca_file who signed it, and in tls_server_name which name it has",
     "two-key-passwords": "mqtt: give tls_key_password or tls_key_password_file, not both",

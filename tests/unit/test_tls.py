@@ -63,7 +63,7 @@ def shake(mqtt, port, name="localhost"):
         try:
             connection.sendall(b"?")
         except OSError as error:
-            raise tls.last_word(connection, error) from None
+            raise tls.last_word(connection.recv, error) from None
         connection.recv(1)
         return connection.version(), connection.selected_alpn_protocol()
 
@@ -72,7 +72,7 @@ def failure(mqtt, context, name="localhost"):
     """Return how the attempt to shake hands is explained."""
     with serving(speaking_tls(context)) as port, pytest.raises(OSError) as caught:
         shake(mqtt, port, name)
-    return explain(caught.value, mqtt, Stage.TLS)
+    return explain(caught.value, mqtt, Stage.HANDSHAKE)
 
 
 def hello(connection):

@@ -131,7 +131,7 @@ STATUS = b"HTTP/1.1 %s\r\nContent-Length: 3\r\n\r\nno!"
 def test_an_answer_that_is_no_consent_is_an_error_that_says_what_to_do(answer, what, todo):
     with serving(saying(answer)) as port, connected(port) as plain, pytest.raises(WebSocketError) as caught:
         WebSocket(plain, "broker", "/mqtt", []).do_handshake()
-    failure = explain(caught.value, MqttSettings(transport="websockets"), Stage.WEBSOCKET)
+    failure = explain(caught.value, MqttSettings(transport="websockets"), Stage.HANDSHAKE)
     assert failure.reason == "websocket"
     assert what in failure.line
     assert todo in failure.line.partition(";")[2]
