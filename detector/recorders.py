@@ -39,11 +39,13 @@ class Recorders:
         self._raw = raw.RawRecorder(record.directory, file_bytes_max) if record.raw else None
         self._failing = False
         self._limits = tree.Limits(record.directory, record.bytes_max, record.age_max_s)
-        for recorder in self._by_stream.values():
-            try:
-                recorder.probe()
-            except OSError as error:
-                raise SettingsError(f"record.directory: {error}") from None
+        folders = [recorder.directory for recorder in self._by_stream.values()]
+        folders += [self._raw.directory] if self._raw else []
+        try:
+            for folder in folders:
+                tree.probe(folder)
+        except OSError as error:
+            raise SettingsError(f"record.directory: {error}") from None
         if swept := tree.sweep(record.directory):
             say(LOG, "unfinished files removed", logging.WARNING, files=swept, directory=record.directory)
 
@@ -89,11 +91,9 @@ class Recorders:
             say(LOG, "recorded", level, stream=name, rows=rows, entities=entities, directory=directory)
         if self._raw is not None:
             self._raw.close()
-            count, level = (
-                self._raw.messages_total,
-                logging.INFO if self._raw.messages_total else logging.WARNING,
-            )
-            say(LOG, "recorded", level, messages=count, directory=self._raw.directory.absolute())
+            count = self._raw.messages_total
+            level, directory = logging.INFO if count else logging.WARNING, self._raw.directory.absolute()
+            say(LOG, "recorded", level, messages=count, directory=directory)
 
     def snapshot(self) -> RecordingsSnapshot:
         """Return what was written, and how large the tree is."""
@@ -104,6 +104,7 @@ class Recorders:
             tree_bytes_max=self._record.bytes_max,
             deleted_files_total=self._limits.deleted_files_total,
             deleted_bytes_total=self._limits.deleted_bytes_total,
+            undeleted_files_total=self._limits.undeleted_files_total,
         )
 
     def _flush(self, name: str, recorder: Recorder, *, everything: bool = False) -> None:

@@ -36,6 +36,9 @@ def recording_families(recordings: RecordingsSnapshot) -> Iterator[Metric]:
             yield counter(f"recorded_raw_{name}", what, [({}, count)])
     yield gauge("recordings_bytes", "What all recordings take", [({}, recordings.tree_bytes)])
     yield gauge("recordings_bytes_max", "What they may take", [({}, recordings.tree_bytes_max)])
-    deleted = recordings.deleted_files_total, recordings.deleted_bytes_total
-    yield counter("recordings_deleted_files", "Files deleted as too much or too old", [({}, deleted[0])])
-    yield counter("recordings_deleted_bytes", "What was in them", [({}, deleted[1])])
+    for name, what, count in (
+        ("deleted_files", "Files deleted as too much or too old", recordings.deleted_files_total),
+        ("deleted_bytes", "What was in them", recordings.deleted_bytes_total),
+        ("undeleted_files", "Attempts to delete one that failed", recordings.undeleted_files_total),
+    ):
+        yield counter(f"recordings_{name}", what, [({}, count)])

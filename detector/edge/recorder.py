@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,16 +85,6 @@ class Recorder:
     def entities_total(self) -> int:
         """The entities that were written, counted up to `entities_max`: names come and go without end."""
         return min(len(self._entities), self._definition.entities_max)
-
-    def probe(self) -> None:
-        """Make the directory, and try to write into it.
-
-        Raises:
-            OSError: It cannot be made, or not be written.
-        """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self.directory):
-            pass
 
     def add(self, time_s: float, entities: Sequence[Entity], value: Floats, seen: Bools) -> None:
         """Take a step; it is written when `flush` finds that it is time.
@@ -210,7 +199,8 @@ class _Written:
         return frozenset[Entity]().union(*(self._read(path).get(time_s, ()) for path in files))
 
     def add(self, path: Path, times_s: Sequence[float]) -> None:
-        """Learn of a new file, whose steps are of one day."""
+        """Learn of a new file, whose steps are of one day; one that was deleted may have had its name."""
+        self._files.pop(path, None)
         self._day(times_s[0]).add(min(times_s), max(times_s), path)
 
     def _day(self, time_s: float) -> _Day:

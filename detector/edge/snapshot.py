@@ -190,6 +190,7 @@ class RecordingsSnapshot:
     tree_bytes_max: int
     deleted_files_total: int
     deleted_bytes_total: int
+    undeleted_files_total: int
 
 
 @dataclass(frozen=True, slots=True)

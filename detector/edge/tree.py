@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import re
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -76,14 +77,26 @@ def whole_file(directory: Path, time_s: float, suffix: str) -> Iterator[tuple[Bi
         raise
 
 
+def probe(folder: Path) -> None:
+    """Make a folder, and try to write into it.
+
+    Raises:
+        OSError: It cannot be made, or not be written.
+    """
+    make_folder(folder)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def make_folder(folder: Path) -> None:
-    """Make a folder, and see that a power failure does not undo it.
+    """Make a folder and those that it is in, and see that a power failure does not undo it.
 
     Raises:
         OSError: It cannot be made.
     """
     if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
 
 
@@ -176,7 +189,7 @@ class Limits:
         monotonic: A clock for `RESCAN_S`.
 
     `bytes` is the size of the tree as of now. `deleted_files_total` and `deleted_bytes_total` count what was
-    deleted, `errors_total` what could not be.
+    deleted, `undeleted_files_total` what could not be, and is tried again.
     """
 
     def __init__(
@@ -197,7 +210,7 @@ class Limits:
         self.bytes = 0
         self.deleted_files_total = 0
         self.deleted_bytes_total = 0
-        self.errors_total = 0
+        self.undeleted_files_total = 0
 
     def add(self, path: Path) -> None:
         """Count a file that was finished just now."""
@@ -232,7 +245,7 @@ class Limits:
         except FileNotFoundError:
             return False
         except OSError:
-            self.errors_total += 1
+            self.undeleted_files_total += 1
             return False
         self.deleted_files_total += 1
         self.deleted_bytes_total += file.size_bytes

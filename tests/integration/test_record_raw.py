@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections import Counter
@@ -118,12 +119,19 @@ def test_kills_cost_no_message_and_what_is_twice_is_known_as_such(broker, tmp_pa
         assert pq.read_table(path).num_rows
 
 
-def test_what_the_disk_does_not_take_waits_for_it(broker, tmp_path):
-    obstacle = tmp_path / "recordings" / "_raw"
-    obstacle.parent.mkdir()
-    obstacle.write_text("in the place of the directory")
-    with running(tmp_path, SETTINGS, "--raw", verb="record", broker=broker.port) as daemon:
+@contextlib.contextmanager
+def obstructed(broker, directory):
+    """A recorder that cannot write messages, and what is in the way."""
+    with running(directory, SETTINGS, "--raw", verb="record", broker=broker.port) as daemon:
         daemon.wait_until_ready()
+        obstacle = directory / "recordings" / "_raw"
+        obstacle.rmdir()
+        obstacle.write_text("in the place of the directory")
+        yield daemon, obstacle
+
+
+def test_what_the_disk_does_not_take_waits_for_it(broker, tmp_path):
+    with obstructed(broker, tmp_path) as (daemon, obstacle):
         publish(broker, numbered(500))
         daemon.wait_for(lambda: 'error "messages not recorded, waiting"' in daemon.log)
         daemon.wait_for(lambda: daemon.total("detector_recorded_raw_errors_total") >= 3)
@@ -136,11 +144,7 @@ def test_what_the_disk_does_not_take_waits_for_it(broker, tmp_path):
 
 
 def test_what_never_got_to_the_disk_is_told_at_the_end_and_delivered_again(broker, tmp_path):
-    obstacle = tmp_path / "recordings" / "_raw"
-    obstacle.parent.mkdir()
-    obstacle.write_text("in the place of the directory")
-    with running(tmp_path, SETTINGS, "--raw", verb="record", broker=broker.port) as daemon:
-        daemon.wait_until_ready()
+    with obstructed(broker, tmp_path) as (daemon, obstacle):
         publish(broker, numbered(100))
         daemon.wait_for(lambda: daemon.total("detector_messages_received_total") == 100)
         daemon.signal(signal.SIGTERM)
@@ -149,6 +153,14 @@ def test_what_never_got_to_the_disk_is_told_at_the_end_and_delivered_again(broke
     obstacle.unlink()
     with running(tmp_path, SETTINGS, "--raw", verb="record", broker=broker.port) as daemon:
         daemon.wait_for(lambda: set(numbers(tmp_path / "recordings")) == set(range(100)))
+
+
+def test_a_directory_that_cannot_be_written_is_wrong_settings(tmp_path):
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "_raw").write_text("in the place of the directory")
+    with running(tmp_path, SETTINGS, "--raw", verb="record") as daemon:
+        assert daemon.wait() == 78
+        assert "record.directory: " in daemon.log
 
 
 def test_without_the_flag_no_message_is_written(broker, tmp_path):

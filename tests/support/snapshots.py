@@ -96,6 +96,7 @@ def recordings():
         tree_bytes_max=1 << 30,
         deleted_files_total=3,
         deleted_bytes_total=32768,
+        undeleted_files_total=1,
     )
 
 

@@ -119,19 +119,6 @@ def test_it_counts_no_more_entities_than_may_live_at_once(tmp_path):
     assert len(recording._entities) == 20, "what comes after is not kept"
 
 
-@pytest.mark.parametrize("inside", ["", "deeper/and/deeper"])
-def test_a_probe_makes_the_directory_and_leaves_nothing_in_it(tmp_path, inside):
-    recorder(tmp_path / inside).probe()
-    assert (tmp_path / inside / "interfaces").is_dir()
-    assert files(tmp_path) == []
-
-
-def test_a_probe_finds_a_directory_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError):
-        recorder(tmp_path / "file" / "x").probe()
-
-
 def test_two_columns_of_one_name_are_refused(tmp_path):
     twice = Definition("s", ("device", "state"), (Signal("state"),), 10.0, 6)
     with pytest.raises(ValueError, match="a column stands twice in time, device, state, state"):
@@ -209,6 +196,18 @@ def test_what_was_deleted_is_not_there_any_more(tmp_path):
     recording.add(*step(NEW_YEAR_S))
     recording.flush(everything=True)
     assert (recording.rows_repeated_total, len(rows(tmp_path))) == (0, 2)
+
+
+def test_a_name_that_was_free_again_is_another_file(tmp_path):
+    recording = record(tmp_path, step(NEW_YEAR_S))
+    for _ in range(2):
+        recording.add(*step(NEW_YEAR_S))  # it is there: its file is read
+        files(tmp_path)[0].unlink()
+        recording._written._files.clear()
+        recording.add(*step(NEW_YEAR_S))
+        assert recording.flush(everything=True) == files(tmp_path)
+    recording.add(*step(NEW_YEAR_S))
+    assert (recording.rows_total, recording.rows_repeated_total) == (6, 6)
 
 
 # A disk that fails

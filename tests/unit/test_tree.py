@@ -84,6 +84,19 @@ def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
     assert sweep(tmp_path) == 0, "nobody knows whether it is being written"
 
 
+@pytest.mark.parametrize("inside", ["", "deeper/and/deeper"])
+def test_a_probe_makes_the_folder_and_leaves_nothing_in_it(tmp_path, inside):
+    tree.probe(tmp_path / inside)
+    assert (tmp_path / inside).is_dir()
+    assert files(tmp_path) == []
+
+
+def test_a_probe_finds_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        tree.probe(tmp_path / "file" / "x")
+
+
 # What a kill leaves
 
 
@@ -129,7 +142,7 @@ def test_the_oldest_are_deleted_until_the_rest_fits(tmp_path):
     limit = limits(tmp_path)
     assert limit.enforce() == paths[:1]
     assert limit.bytes == 1000
-    assert (limit.deleted_files_total, limit.deleted_bytes_total, limit.errors_total) == (1, 400, 0)
+    assert (limit.deleted_files_total, limit.deleted_bytes_total, limit.undeleted_files_total) == (1, 400, 0)
     assert limit.enforce() == []
 
 
@@ -203,7 +216,7 @@ def test_what_another_has_deleted_is_not_counted_as_deleted(tmp_path):
     paths[0].unlink()
     limit.add(write(tmp_path / "interfaces", NEW_YEAR_S + 120, b"x" * 800))
     assert limit.enforce() == []
-    assert (limit.bytes, limit.deleted_files_total, limit.errors_total) == (1600, 0, 0)
+    assert (limit.bytes, limit.deleted_files_total, limit.undeleted_files_total) == (1600, 0, 0)
 
 
 def test_what_cannot_be_deleted_is_counted_and_does_not_stop_the_rest(tmp_path, monkeypatch):
@@ -218,7 +231,7 @@ def test_what_cannot_be_deleted_is_counted_and_does_not_stop_the_rest(tmp_path, 
     monkeypatch.setattr(type(first), "unlink", refuse)
     limit = limits(tmp_path, bytes_max=700)
     assert limit.enforce() == [second]
-    assert (limit.errors_total, limit.deleted_files_total) == (1, 1)
+    assert (limit.undeleted_files_total, limit.deleted_files_total) == (1, 1)
 
 
 def test_the_names_are_those_that_the_tree_is_read_by():
