@@ -125,6 +125,8 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     lines += [f"  refused: {count} {reason}" for reason, count in batch.dropped.items()]
     lines += _samples(definition, batch, message)
     lines += [f"  a goodbye of {_named(labels)}" for _, labels in batch.silenced[:NAMES_MAX]]
+    if Drop.LABEL_REFUSED in (refusal, *batch.dropped):
+        lines += _not_allowed(definition, labels, message, batch)
     if refusal in (None, Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
         lines += _misfit(_as_it_looks(definition, message), labels, message, refused=refusal is not None)
     return lines, not refusal
@@ -134,6 +136,18 @@ def _as_it_looks(definition: Definition, message: Message) -> Definition:
     """Return a stream with the format of a message, where each says its own."""
     looks = format_of(message.topic, message.payload) if definition.format == "auto" else ""
     return replace(definition, format=looks) if looks else definition
+
+
+def _not_allowed(
+    definition: Definition, labels: Mapping[str, str], message: Message, taken: Batch
+) -> Iterator[str]:
+    """Say whom a message is about who is not among those that are allowed."""
+    everybody = Batch()
+    layout = replace(definition.layout, allow=())
+    decoder(replace(definition, layout=layout)).decode(message, labels, everybody)
+    others = [entity for entity in dict.fromkeys(everybody.entities) if entity not in taken.entities]
+    for entity in others[:NAMES_MAX]:
+        yield f"  not allowed: {_named(dict(zip(definition.entity, entity, strict=True)))}"
 
 
 # What a stream wants and a message has

@@ -310,6 +310,16 @@ def test_records_under_keys_are_held_against_the_stream_too(config):
     )
 
 
+def test_who_is_not_allowed_is_named(config):
+    allowing = STREAMS.replace('time = "at"', 'time = "at"\nallow = { device = ["s1", "lab-*"] }')
+    Path(config).write_text(allowing, "utf-8")
+    assert message(config, "sensors/s2/state", '{"temperature": 1}') == (
+        FAILED,
+        ["stream sensors: dropped, label_refused", '  not allowed: {device="s2"}'],
+    )
+    assert message(config, "sensors/lab-7/state", '{"temperature": 1}')[0] == OK
+
+
 def test_a_sample_is_shown_with_what_is_made_of_it(config):
     scaled = 'temperature = { scale = 0.1, offset = -32, unit = "°C", words = { off = 0 } }'
     Path(config).write_text(STREAMS.replace("temperature = {}", scaled), "utf-8")
