@@ -1,4 +1,4 @@
-"""From mosquitto_pub to a recording: labels from a user property, a pattern and a key; words, scales and limits."""
+"""From mosquitto_pub to a recording: labels from everywhere; words, scales and limits."""
 
 import json
 import signal

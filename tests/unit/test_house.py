@@ -94,6 +94,7 @@ OUTERMOST = {
     "journal",
     "recorders",
     "check",
+    "misfit",
     "caution",
     "demo",
 }
