@@ -21,12 +21,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from detector.edge.attempts import Attempts
 from detector.edge.canary import Canary
-from detector.edge.failures import Failure, Stage, explain, explain_refusal
+from detector.edge.failures import Failure, explain_refusal
 from detector.edge.framing import Framing
 from detector.edge.inbox import Inbox
 from detector.edge.reception import Reception
 from detector.edge.session import build_client, connect_options
-from detector.edge.transport import layered
 from detector.edge.wire import Bell, Wire, Wires
 from detector.settings import MqttSettings, SettingsError
 
@@ -78,7 +77,7 @@ class Conversation:
         self._where = ""
         self._acknowledged: deque[list[int]] = deque()
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=REPLIES_MAX)
-        self._wires = Wires(lambda sock, host: layered(settings, sock, host), self._framing)
+        self._wires = Wires(settings, self._framing)
         self._client = build_client(settings, password)
         self._listen()
         self._refusal: Failure | None = None
@@ -123,21 +122,16 @@ class Conversation:
             self._client.connect(host, port, self._settings.keepalive_s, **connect_options(self._settings))
             self._talk()
         except Exception as error:
-            failure = self._explain(error)
+            failure = self._wires.explain(error)
             if self._accepted or not isinstance(error, (OSError, UnicodeError, SettingsError)):
                 raise
         finally:
             self.connected = self.subscribed = False
             if not self._accepted and not self.stopping.is_set():
                 closed = ConnectionError("closed")
-                self.attempts.failed(f"{host}:{port}", failure or self._refusal or self._explain(closed))
-
-    def _explain(self, error: Exception) -> Failure:
-        wire = self._wires.newest
-        if wire is None:
-            return explain(error, self._settings, Stage.TCP)
-        stage = Stage.MQTT if wire.shaken else Stage.HANDSHAKE
-        return explain(wire.error or error, self._settings, stage, wire.first)
+                self.attempts.failed(
+                    f"{host}:{port}", failure or self._refusal or self._wires.explain(closed)
+                )
 
     def _talk(self) -> None:
         wire = self._wires.newest

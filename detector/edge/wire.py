@@ -15,10 +15,12 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from detector.edge.failures import Failure, Stage, explain
 from detector.edge.framing import READ_BYTES, Framing, Publish
 from detector.edge.tls import last_word
-from detector.edge.transport import Connection
+from detector.edge.transport import Connection, layered
 from detector.edge.websocket import WebSocket
+from detector.transport_settings import TransportSettings
 
 READS_MAX: Final = 8
 """Reads in a row before anything else gets its turn; TLS hands out 16 KiB at a time."""
@@ -68,13 +70,13 @@ class Wire:
 
     Args:
         connection: The socket, and what is upon it.
-        framing: How its bytes are cut; None leaves all of them to paho.
+        framing: How its bytes are cut.
 
     `shaken` says that hands are shaken, `first` is what came first, `error` what went wrong first, which paho
     does not tell, and `ended` that the other side has closed.
     """
 
-    def __init__(self, connection: Connection, framing: Framing | None) -> None:
+    def __init__(self, connection: Connection, framing: Framing) -> None:
         self._connection = connection
         self._framing = framing
         self._for_paho = b""
@@ -94,8 +96,6 @@ class Wire:
             OSError: The connection is broken.
         """
         messages: list[Publish] = []
-        if self._framing is None:
-            return messages
         for _ in range(READS_MAX):
             try:
                 count = self._connection.recv_into(self._buffer)
@@ -122,7 +122,7 @@ class Wire:
 
     def speaks_to_paho(self) -> bool:
         """Say whether paho has something to read."""
-        return self._framing is None or bool(self._for_paho) or self.ended
+        return bool(self._for_paho) or self.ended
 
     def wants_write(self) -> bool:
         """Say whether bytes wait for the socket."""
@@ -159,8 +159,6 @@ class Wire:
         Raises:
             BlockingIOError: There are none now.
         """
-        if self._framing is None:
-            return self._connection.recv(count)
         if not self._for_paho:
             if self.ended:
                 return b""
@@ -210,7 +208,7 @@ class Wires:
     """What paho takes for an SSL context: it wraps each new connection into a `Wire`.
 
     Args:
-        layered: Makes the connection of a connected socket and its host.
+        settings: Which layers a connection has.
         framing: Makes the framing of the next connection.
 
     `newest` is the wire of the newest connection, None until there is one.
@@ -219,10 +217,8 @@ class Wires:
     check_hostname = True
     """Of a TLS context it is; this keeps paho from doing the same again."""
 
-    def __init__(
-        self, layered: Callable[[socket.socket, str], Connection], framing: Callable[[], Framing | None]
-    ) -> None:
-        self._layered = layered
+    def __init__(self, settings: TransportSettings, framing: Callable[[], Framing]) -> None:
+        self._settings = settings
         self._framing = framing
         self.newest: Wire | None = None
 
@@ -230,9 +226,17 @@ class Wires:
         """Wrap a connected socket; paho then shakes hands."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # acknowledgements do not wait for company
         try:
-            connection = self._layered(sock, server_hostname)
+            connection = layered(self._settings, sock, server_hostname)
         except Exception:
             sock.close()
             raise
         self.newest = Wire(connection, self._framing())
         return self.newest
+
+    def explain(self, error: Exception) -> Failure:
+        """Say why the newest attempt to connect failed; `error` is what it ended with."""
+        wire = self.newest
+        if wire is None:
+            return explain(error, self._settings, Stage.TCP)
+        stage = Stage.MQTT if wire.shaken else Stage.HANDSHAKE
+        return explain(wire.error or error, self._settings, stage, wire.first)

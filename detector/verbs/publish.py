@@ -64,20 +64,16 @@ def _captures_replayed(asked: argparse.Namespace) -> int:
 
 
 def _broker(asked: argparse.Namespace) -> dict[str, Any]:
-    from detector.edge import tls  # noqa: PLC0415
-    from detector.settings import SettingsError, password  # noqa: PLC0415
+    from detector.settings import password  # noqa: PLC0415
 
     mqtt = load_settings(asked).mqtt
-    if mqtt.transport == "websockets":
-        raise SettingsError('mqtt.transport: a broker is published to with transport = "tcp" only')
     return {
         "host": mqtt.host,
         "port": mqtt.port,
         "username": mqtt.username,
         "password": password(mqtt),
         "protocol": mqtt.protocol,
-        "tls": tls.context(mqtt),
-        "server_name": mqtt.tls_server_name,
+        "transport": mqtt,
         "qos": mqtt.qos,
         "speed": asked.speed,
     }

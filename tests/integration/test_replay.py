@@ -127,14 +127,16 @@ def test_a_speed_or_a_quality_that_is_none_is_refused(wrong, problem):
 
 def test_a_broker_that_is_not_there_is_a_connection_error():
     port = free_port()
-    with pytest.raises(ConnectionError, match=f"127.0.0.1:{port} cannot be reached: .*refused"):
+    with pytest.raises(
+        ConnectionError, match=f"no connection to the broker at 127.0.0.1:{port}: nobody listens"
+    ):
         publish_messages(numbered(1), host="127.0.0.1", port=port)
 
 
 def test_a_broker_that_refuses_is_a_connection_error_that_says_so(tmp_path):
     with running_mosquitto(tmp_path, ("writer", "s3cret")) as broker:
         address = {"host": "127.0.0.1", "port": broker.port, "username": "writer"}
-        with pytest.raises(ConnectionRefusedError, match="refuses: Not authorized"):
+        with pytest.raises(ConnectionError, match=r"refuses \(Not authorized\)"):
             publish_messages(numbered(1), **address, password="wr0ng")
         assert publish_messages(numbered(1), **address, password="s3cret") == 1
 

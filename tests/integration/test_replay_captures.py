@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 import time
@@ -14,14 +15,15 @@ from paho.mqtt import publish as paho
 
 from detector.edge.capture import read_capture, to_line
 from detector.edge.mqtt import Subscriber
-from detector.edge.publisher import PACE_S, publish_as_they_came
+from detector.edge.publisher import PACE_S, publish_as_they_came, publish_messages
 from detector.edge.reception import Subscription
 from detector.edge.replay import is_capture, publish_captures
 from detector.settings import MqttSettings
 from detector.stream.nouns import Message
-from tests.support.certificates import Authority, tls_broker
+from detector.transport_settings import TransportSettings
+from tests.support.certificates import Authority, tls_options
 from tests.support.daemon import detector
-from tests.support.mosquitto import free_port, running_mosquitto, wait_until
+from tests.support.mosquitto import Mosquitto, free_port, running_mosquitto, wait_until, websocket_options
 from tests.support.programs import program
 
 AT_S = 1_767_225_600.0
@@ -234,7 +236,7 @@ def test_the_verb_says_what_was_published_and_what_was_not(broker, tmp_path):
 
 def test_a_broker_with_tls_is_published_to_with_the_name_in_its_certificate(tmp_path):
     authority = Authority(tmp_path)
-    secured = tls_broker(tmp_path, authority.broker(names=("broker.example.net",)))
+    secured = Mosquitto(tmp_path, options=tls_options(authority.broker(names=("broker.example.net",))))
     secured.start()
     path = written(tmp_path / "a.ndjson", *(Message("net/a", b"%d" % n, AT_S) for n in range(2000)))
     words = ["--mqtt.host", "127.0.0.1", "--mqtt.port", secured.port, "--mqtt.qos", 1, "--speed", 0]
@@ -254,18 +256,39 @@ def test_a_broker_with_tls_is_published_to_with_the_name_in_its_certificate(tmp_
         secured.stop()
 
 
-def test_a_broker_behind_a_websocket_is_refused_in_words(tmp_path):
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_broker_behind_a_websocket_is_published_to(tmp_path, tls, qos):
+    authority = Authority(tmp_path)
+    secured = tls_options(authority.broker()) if tls else ()
+    broker = Mosquitto(tmp_path, options=websocket_options(*secured))
+    broker.start()
+    sent = [(float(n), "net/a", b"%d" % n) for n in range(2000)]
+    way = TransportSettings(
+        transport="websockets", tls=tls, tls_ca_file=authority.file if tls else None, websocket_path="/x"
+    )
+    try:
+        assert publish_messages(sent, port=broker.port, qos=qos, transport=way, speed=0) == 2000
+        wait_until(lambda: broker.log.count("Received PUBLISH") == 2000)
+    finally:
+        broker.stop()
+
+
+def test_a_certificate_that_cannot_be_used_is_exit_78(tmp_path):
     path = written(tmp_path / "a.ndjson", Message("net/a", b"1", AT_S))
-    said = detector("replay", path, "--mqtt.transport", "websockets")
-    assert (said.returncode, said.stderr.count("\n")) == (78, 1)
-    assert "mqtt.transport: " in said.stderr
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        words = ["--mqtt.host", "127.0.0.1", "--mqtt.port", listener.getsockname()[1], "--mqtt.tls", "true"]
+        said = detector("replay", path, *words, "--mqtt.tls_ca_file", "none.pem", cwd=tmp_path)
+    assert (said.returncode, said.stderr) == (
+        78, "detector: mqtt.tls_ca_file: none.pem: No such file or directory\n",
+    )  # fmt: skip
 
 
 def test_a_broker_that_is_not_there_is_exit_1(tmp_path):
     path = written(tmp_path / "a.ndjson", Message("net/a", b"1", AT_S))
     said = detector("replay", path, "--mqtt.host", "127.0.0.1", "--mqtt.port", free_port())
     assert said.returncode == 1
-    assert "cannot be reached" in said.stderr
+    assert "nobody listens there" in said.stderr
 
 
 @pytest.mark.parametrize(

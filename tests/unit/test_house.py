@@ -56,7 +56,6 @@ EDGE_HELPERS = {
         "detector.edge.attempts",
         "detector.edge.canary",
         "detector.edge.failures",
-        "detector.edge.transport",
         "detector.edge.framing",
         "detector.edge.inbox",
         "detector.edge.reception",
@@ -70,7 +69,13 @@ EDGE_HELPERS = {
     "detector.edge.raw": {"detector.edge.capture", "detector.edge.tree"},
     "detector.edge.transport": {"detector.edge.tls", "detector.edge.websocket"},
     "detector.edge.websocket": {"detector.edge.tls"},
+    "detector.edge.publisher": {
+        "detector.edge.failures",
+        "detector.edge.framing",
+        "detector.edge.wire",
+    },
     "detector.edge.wire": {
+        "detector.edge.failures",
         "detector.edge.framing",
         "detector.edge.tls",
         "detector.edge.transport",
