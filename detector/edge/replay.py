@@ -6,19 +6,18 @@ The times in the payloads are the data's own; only the pace is the wall's, see `
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv, parquet
 
 from detector.edge.capture import Skip, read_capture
+from detector.edge.datasets import DATASETS, files_in, read_parts
 from detector.edge.publisher import Published, publish_as_they_came, publish_messages
 from detector.stream.decode.topic import Template
 from detector.stream.nouns import Message
@@ -30,8 +29,6 @@ RATES_WARNING: Final = (
     "gauges without a scale in the stream that reads them, or each fall is taken for a reset"
 )
 """What to know before a recording is published."""
-DIGITS: Final = re.compile(r"\d+")
-DATASETS: Final = (".parquet", ".csv")
 CAPTURES: Final = (".ndjson",)
 """Which files of a folder are captures; one that is named is, unless it is a dataset."""
 
@@ -59,8 +56,9 @@ def publish(
         ValueError: The data or the topic cannot be published; the message says why.
         OSError: A file cannot be read, or as of `publish_messages`.
     """
-    table = read_dataset([paths] if isinstance(paths, Path) else paths)
-    return publish_messages(messages(table, template, payload_format, stream, entity), **broker)
+    parts = read_parts([paths] if isinstance(paths, Path) else paths)
+    each = (messages(table, template, payload_format, stream, entity) for table in parts)
+    return publish_messages(chain.from_iterable(each), **broker)
 
 
 def is_capture(paths: Sequence[Path]) -> bool:
@@ -71,7 +69,7 @@ def is_capture(paths: Sequence[Path]) -> bool:
     """
     found = {path.suffix not in DATASETS for path in paths if not path.is_dir()}
     for folder in (path for path in paths if path.is_dir()):
-        found |= {suffixes == CAPTURES for suffixes in (DATASETS, CAPTURES) if _files(folder, suffixes)}
+        found |= {suffixes == CAPTURES for suffixes in (DATASETS, CAPTURES) if files_in(folder, suffixes)}
     if not found:
         raise ValueError(f"no {', '.join(DATASETS)} or {CAPTURES[0]} in {', '.join(map(str, paths))}")
     if len(found) > 1:
@@ -99,7 +97,7 @@ def publish_captures(
     skipped: Counter[Skip] = Counter()
 
     def wanted() -> Iterator[Message]:
-        files = (file for path in paths for file in _files(path, CAPTURES))
+        files = (file for path in paths for file in files_in(path, CAPTURES))
         for message in (message for file in files for message in read_capture(file, skipped)):
             if message.retained and not retain:
                 left_out["retained"] += 1
@@ -111,20 +109,6 @@ def publish_captures(
     return count
 
 
-def read_dataset(paths: Sequence[Path]) -> pa.Table:
-    """Return datasets as one table, sorted by `time`, which is float64 UTC seconds then.
-
-    Raises:
-        ValueError: There is no data, or `time` is absent, incomplete or no time.
-        OSError: A file cannot be read.
-    """
-    files = [file for path in paths for file in _files(path, DATASETS)]
-    if not files:
-        raise ValueError(f"no .parquet or .csv in {', '.join(map(str, paths))}")
-    table = pa.concat_tables([_read(file) for file in files], promote_options="permissive")
-    return table.sort_by("time")
-
-
 def messages(
     table: pa.Table,
     template: str,
@@ -132,7 +116,7 @@ def messages(
     stream: str,
     entity: Sequence[str] | None = None,
 ) -> Iterator[Published]:
-    """Yield the messages of a table of `read_dataset`, row by row.
+    """Yield the messages of a table of `read_parts`, row by row.
 
     Raises:
         ValueError: A column is neither text nor number, or as of `encode`.
@@ -213,39 +197,6 @@ def _level(level: str, labels: Mapping[str, str]) -> str:
     if not value or any(char in value for char in "/+#\0"):
         raise ValueError(f"{name} {value!r} cannot be a level of a topic")
     return value
-
-
-def _files(path: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Return a file, or those of a folder that have a suffix, by their names; `-10` comes after `-9`."""
-    if not path.is_dir():
-        return [path]
-    return sorted((file for file in path.rglob("[!.]*") if file.suffix in suffixes), key=_natural)
-
-
-def _natural(file: Path) -> tuple[Path, list[int], str]:
-    return file.parent, [int(digits) for digits in DIGITS.findall(file.stem)], file.name
-
-
-def _read(file: Path) -> pa.Table:
-    try:
-        table = csv.read_csv(file) if file.suffix == ".csv" else parquet.read_table(file)
-        index = table.schema.get_field_index("time")
-        return table.set_column(index, "time", _seconds(table["time"]))
-    except (ValueError, KeyError, pa.ArrowException) as error:  # KeyError: no column time, or two
-        raise ValueError(f"{file}: {error}") from None
-
-
-def _seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_timestamp(column.type):
-        # Through microseconds, for float64 has room for those but not for nanoseconds.
-        micros = pc.cast(pc.cast(column, pa.timestamp("us", column.type.tz), safe=False), pa.int64())
-        column = pc.divide(pc.cast(micros, pa.float64()), 1e6)
-    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise ValueError(f"column time is {column.type}, neither a number nor a timestamp")
-    column = pc.cast(column, pa.float64())
-    if column.null_count or not pc.all(pc.is_finite(column), min_count=0).as_py():
-        raise ValueError("column time has cells without a time")
-    return column
 
 
 def _columns(schema: pa.Schema, entity: Sequence[str] | None) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from detector.edge import replay
+from detector.edge import datasets, replay
 from detector.edge.publisher import Published, publish_messages
 from detector.evaluate.events import Episode
 from detector.stream.nouns import Doubles
@@ -93,9 +93,10 @@ def watch(directory: Path, config: Path, data: Mapping[str, Path], speed: float)
 
 
 def _messages(data: Mapping[str, Path]) -> Iterator[Published]:
+    tables = {name: next(datasets.read_parts([file])) for name, file in data.items()}
     each = [
-        replay.messages(replay.read_dataset([file]), f"telegraf/{{device}}/{name}", "telegraf-json", name)
-        for name, file in data.items()
+        replay.messages(table, f"telegraf/{{device}}/{name}", "telegraf-json", name)
+        for name, table in tables.items()
     ]
     return heapq.merge(*each, key=itemgetter(0))
 

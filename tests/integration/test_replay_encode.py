@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from detector.edge.replay import encode, fill, messages, read_dataset
+from detector.edge.datasets import read_parts
+from detector.edge.replay import encode, fill, messages
 from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.telegraf_json import telegraf_decode
 from detector.stream.decode.topic import Template
@@ -19,6 +20,10 @@ from detector.stream.nouns import Batch, Message
 LABELS = {"device": "leaf1", "interface": "eth 0"}
 FIELDS = {"octets": 2**53, "loss.rate": 0.25, "state": None, "load": float("nan")}
 DECODERS = {"json": json_decode, "telegraf-json": telegraf_decode, "value": value_decode}
+
+
+def read_all(paths):
+    return pa.concat_tables(read_parts(paths), promote_options="permissive")
 
 
 def write(table, path):
@@ -82,7 +87,7 @@ def test_datasets_of_a_folder_are_merged_in_time_order(tmp_path):
     write({"time": [3, 1], "device": ["a", "b"], "octets": [1, 2]}, tmp_path / "b.parquet")
     (tmp_path / "a.csv").write_text("time,device,load\n2.5,c,0.5\n")
     (tmp_path / "labels.txt").write_text("not data")
-    table = read_dataset([tmp_path])
+    table = read_all([tmp_path])
     assert table["time"].to_pylist() == [1.0, 2.5, 3.0]
     published = list(messages(table, "net/{device}", "json", "s"))
     assert [topic for _, topic, _ in published] == ["net/b", "net/c", "net/a"]
@@ -92,7 +97,7 @@ def test_datasets_of_a_folder_are_merged_in_time_order(tmp_path):
 def test_rows_of_one_time_keep_their_order(tmp_path):
     count = 20_000
     paths = write({"time": [1.0] * count, "octets": list(range(count))}, tmp_path / "a.parquet")
-    assert read_dataset(paths)["octets"].to_pylist() == list(range(count))
+    assert read_all(paths)["octets"].to_pylist() == list(range(count))
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -100,20 +105,28 @@ def test_rows_of_one_time_keep_their_order(tmp_path):
 def test_timestamps_are_utc_seconds(tmp_path, unit, zone):
     moment = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
     column = pa.array([moment], pa.timestamp(unit, zone or "UTC")).cast(pa.timestamp(unit, zone))
-    assert read_dataset(write({"time": column}, tmp_path / "a.parquet"))["time"].to_pylist() == [
+    assert read_all(write({"time": column}, tmp_path / "a.parquet"))["time"].to_pylist() == [
         moment.timestamp()
     ]
 
 
+def test_only_files_that_overlap_in_time_are_in_memory_together(tmp_path):
+    for name, times_s in {"c": [1, 2], "a": [5, 9], "e": [7, 8], "b": [9, 10], "d": [11], "f": []}.items():
+        write({"time": pa.array(times_s, pa.float64()), name: times_s}, tmp_path / f"{name}.parquet")
+    parts = list(read_parts([tmp_path]))
+    assert [part["time"].to_pylist() for part in parts] == [[1, 2], [5, 7, 8, 9, 9, 10], [11]]
+    assert [part.column_names[1:] for part in parts] == [["c"], ["a", "e", "b"], ["d"]]
+
+
 def test_entity_columns_may_be_numbers_when_they_are_named(tmp_path):
-    table = read_dataset(write({"time": [1.0], "asn": [65001], "x": [2.0]}, tmp_path / "a.parquet"))
+    table = read_all(write({"time": [1.0], "asn": [65001], "x": [2.0]}, tmp_path / "a.parquet"))
     assert [topic for _, topic, _ in messages(table, "bgp/{asn}", "json", "s", ["asn"])] == ["bgp/65001"]
     with pytest.raises(ValueError, match="no column peer"):
         list(messages(table, "bgp", "json", "s", ["peer"]))
 
 
 def test_a_column_that_is_neither_text_nor_number_is_refused(tmp_path):
-    table = read_dataset(write({"time": [1.0], "x": [[1.0]]}, tmp_path / "a.parquet"))
+    table = read_all(write({"time": [1.0], "x": [[1.0]]}, tmp_path / "a.parquet"))
     with pytest.raises(ValueError, match=r"column x is list<.*>, neither text nor a number"):
         list(messages(table, "net", "json", "s"))
 
@@ -129,15 +142,15 @@ def test_a_column_that_is_neither_text_nor_number_is_refused(tmp_path):
 )
 def test_a_dataset_without_usable_times_is_refused_with_the_name_of_the_file(tmp_path, table, problem):
     with pytest.raises(ValueError, match=rf"a\.parquet: .*{problem}"):
-        read_dataset(write(table, tmp_path / "a.parquet"))
+        read_all(write(table, tmp_path / "a.parquet"))
 
 
 def test_what_is_no_dataset_is_refused(tmp_path):
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"torn\.parquet"):
-        read_dataset([tmp_path])
+        read_all([tmp_path])
     (tmp_path / "torn.parquet").unlink()
     with pytest.raises(ValueError, match=r"no \.parquet or \.csv in"):
-        read_dataset([tmp_path])
+        read_all([tmp_path])
     with pytest.raises(FileNotFoundError):
-        read_dataset([tmp_path / "missing.parquet"])
+        read_all([tmp_path / "missing.parquet"])

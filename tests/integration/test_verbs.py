@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from detector.edge import replay
+from detector.edge import datasets, replay
 from detector.edge.publisher import publish_messages
 from detector.model.bundle import load_for
 from detector.settings import load
@@ -123,7 +123,7 @@ def test_a_recording_scores_as_the_raw_data_that_it_was_made_of(trained, recordi
 
 def test_the_live_daemon_and_score_agree(trained, live, broker, scores, tmp_path):
     compared = {}
-    table = replay.read_dataset([live])
+    [table] = datasets.read_parts([live])
     messages = list(replay.messages(table, TOPIC, "telegraf-json", "devices"))
     with running(tmp_path, trained.settings(), broker=broker.port) as daemon:
         daemon.wait_until_ready()

@@ -82,7 +82,7 @@ EDGE_HELPERS = {
         "detector.edge.websocket",
     },
     "detector.edge.recorder": {"detector.edge.recording", "detector.edge.tree"},
-    "detector.edge.replay": {"detector.edge.capture", "detector.edge.publisher"},
+    "detector.edge.replay": {"detector.edge.capture", "detector.edge.datasets", "detector.edge.publisher"},
 }
 """Halves of one edge, split for length."""
 SNAPSHOT = "detector.edge.snapshot"
