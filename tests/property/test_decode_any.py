@@ -33,6 +33,7 @@ KEYS = st.sampled_from(
         "device", "port", "id", "sys.name", "sys", "name", "data", "ports", "data.ports", "ts", "time",
         "timestamp", "temp", "hum", "counters", "rx", "bytes", "rx.bytes", "tx", "lanes", "lanes.1",
         "1", "link", "metrics", "fields", "tags", "host", "cpu", "usage_idle", "usage_user",
+        "tags", "values", "updates", "update", "deletes", "Path", "path", "elem", "val", "key", "prefix",
         "bn", "bt", "bv", "bver", "n", "u", "v", "vs", "t", "s", "Cel", "open", "energy",
     )
 )  # fmt: skip

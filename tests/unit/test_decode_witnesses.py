@@ -12,6 +12,10 @@ PAYLOADS = {
     "json": ("t/r1", b'{"octets":5,"boot":"%s","speed":1000}'),
     "telegraf-json": ("t/r1", b'{"name":"m","tags":{},"fields":{"octets":5,"boot":"%s","speed":1000}}'),
     "influx": ("t/r1", b'm,device=r1 octets=5i,boot="%s",speed=1000i'),
+    "openconfig": (
+        "t/r1",
+        b'{"name":"s","tags":{},"values":{"/a/octets":5,"/a/boot":"%s","/a/speed":"1000"}}',
+    ),
     "csv": ("t/r1", b"octets,boot,speed\n5,%s,1000"),
     "senml": ("t/r1", b'[{"bn":"r1/","n":"octets","v":5},{"n":"boot","vs":"%s"},{"n":"speed","v":1000}]'),
 }

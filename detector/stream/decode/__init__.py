@@ -20,6 +20,7 @@ from detector.stream.decode.homie import homie_decode
 from detector.stream.decode.influx import influx_decode
 from detector.stream.decode.json_records import json_decode
 from detector.stream.decode.labels import check_labels, clean, completed, named_labels
+from detector.stream.decode.openconfig import openconfig_decode
 from detector.stream.decode.prometheus import prometheus_decode
 from detector.stream.decode.records import Decode
 from detector.stream.decode.senml import senml_decode
@@ -36,6 +37,7 @@ _NAMED: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "homie": homie_decode,
     "influx": influx_decode,
     "json": json_decode,
+    "openconfig": openconfig_decode,
     "prometheus": prometheus_decode,
     "senml": senml_decode,
     "sparkplug": sparkplug_decode,

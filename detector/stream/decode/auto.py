@@ -30,9 +30,13 @@ _PROMETHEUS = re.compile(
 _CSV = re.compile(rb'(?:"[^"]*"|[^,;\t\n"]*)(?:[,;\t](?:"[^"]*"|[^,;\t\n"]*))+\r?(?:\n|\Z)')
 _WORD = re.compile(rb"\S{1,64}")
 _CBOR_ARRAYS: Final = range(0x80, 0xA0)
+_CBOR: Final = b"\xd9\xd9\xf7"  # a document that says that it is CBOR
 
 _SENML: Final = {"n", "bn", "bt", "bu", "bv", "v", "vs", "vb", "vd", "s"}
-_OPENCONFIG: Final = {"update", "updates", "prefix", "sync-response", "notification"}
+_OPENCONFIG: Final = {
+    "update", "updates", "delete", "deletes", "prefix", "notification",
+    "sync-response", "sync_response", "syncResponse",
+}  # fmt: skip
 
 
 def auto_decode(definition: Definition, formats: Mapping[str, Callable[[Definition], Decode]]) -> Decode:
@@ -73,7 +77,7 @@ def format_of(topic: str, payload: bytes) -> str:
         return ""
     if text[0] in b"{[":
         return _json_format(parse_document(payload))
-    if text[0] in _CBOR_ARRAYS:
+    if text[0] in _CBOR_ARRAYS or text.startswith(_CBOR):
         return "senml"
     if topic.startswith("homie/"):
         return "homie"
