@@ -56,7 +56,7 @@ def bytes_unread(port: int) -> int:
 
 
 def wait_until_done(
-    pids: Sequence[int], port: int, attend: Callable[[float], None], timeout_s: float = 300.0
+    pids: Sequence[int], port: int, attend: Callable[[float], None], timeout_s: float = 60.0
 ) -> tuple[float, float]:
     """Wait until processes have nothing to do and the connections of a port are empty.
 
@@ -74,7 +74,9 @@ def wait_until_done(
     since = (0.0, 0.0)
     while quiet < QUIET_POLLS:
         now_s, used_s = time.monotonic(), cpu_s(pids[0])
-        assert now_s < deadline_s, f"not done within {timeout_s:g} s"
+        assert now_s < deadline_s, (
+            f"not done in {timeout_s:g} s: {[is_waiting(pid) for pid in pids]}, {bytes_under_way(port)} bytes"
+        )
         if all(map(is_waiting, pids)) and bytes_under_way(port) == 0:
             since = since if quiet else (now_s, used_s)
             quiet += 1

@@ -131,6 +131,9 @@ class Watch:
         counted = scrape(self._daemon)
         self.scrape_s = max(self.scrape_s, time.monotonic() - begun_s)
         self.inbox_messages = max(self.inbox_messages, counted["inbox_messages", ""])
+        at, size = self.rss[-1]
+        received = counted["messages_received_total", ""]
+        print(f"{at:6.0f} s  {size:7.1f} MB  {received:12,.0f} messages", file=sys.stderr, flush=True)
         if step_s := counted.get(("step_timestamp_seconds", "")):
             # At its best, the newest closed step is as old as the lateness, and a step more before the next.
             self.step_late_s = max(self.step_late_s, time.time() - step_s - LATENESS_S - STEP_S)
