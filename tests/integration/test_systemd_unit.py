@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.settings import MqttSettings
 from tests.support.programs import program
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -31,6 +32,14 @@ def analyze(*arguments):
 def test_systemd_has_nothing_to_say_about_the_unit(unit):
     code, said = analyze("verify", "--man=no", "--recursive-errors=no", str(unit))
     assert (code, said) == (0, "")
+
+
+def test_the_credentials_of_the_unit_are_settings_and_systemd_accepts_them(unit):
+    names = re.findall(r"^#LoadCredential=(mqtt-[a-z-]+):/etc/detector/", UNIT, re.MULTILINE)
+    keys = {name.removeprefix("mqtt-").replace("-", "_") + "_file" for name in names}
+    assert {"password_file", "tls_key_file"} <= keys <= set(MqttSettings.model_fields)
+    unit.write_text(unit.read_text().replace("#LoadCredential=", "LoadCredential="))
+    assert analyze("verify", "--man=no", "--recursive-errors=no", str(unit)) == (0, "")
 
 
 def test_the_unit_exposes_little(unit):
