@@ -23,7 +23,7 @@ from detector.edge.websocket import WebSocket
 from detector.transport_settings import TransportSettings
 
 READS_MAX: Final = 8
-"""Reads in a row before anything else gets its turn; TLS hands out 16 KiB at a time."""
+"""Reads in a row before anything else gets its turn."""
 FIRST_BYTES: Final = 16
 """What is kept of what came first: enough to see what the other side speaks."""
 _PUBACK: Final = b"\x40\x02"
@@ -97,24 +97,37 @@ class Wire:
         """
         messages: list[Publish] = []
         for _ in range(READS_MAX):
-            try:
-                count = self._connection.recv_into(self._buffer)
-            except _TLS_WAITS:
-                break
-            except OSError as error:
-                self.error = self.error or error
-                raise
-            if not count:
-                self.ended = True
-                break
-            if not self.first:
-                self.first = bytes(self._buffer[: min(count, FIRST_BYTES)])
-            found, others = self._framing.split(bytes(self._buffer[:count]))
+            size = self._fill()
+            if size and not self.first:
+                self.first = bytes(self._buffer[: min(size, FIRST_BYTES)])
+            found, others = self._framing.split(bytes(self._buffer[:size]))
             messages += found
             self._for_paho += others
-            if count < READ_BYTES and not self.unread():
+            if size < READ_BYTES:
                 break
         return messages
+
+    def _fill(self) -> int:
+        """Fill the buffer with what has arrived; return how much that is.
+
+        A layer hands out little at a time: TLS a record, in which a broker sends one message. A socket gives
+        all that it has.
+        """
+        size, layered = 0, isinstance(self._connection, LAYERS)
+        try:
+            while size < READ_BYTES and not self.ended:
+                count = self._connection.recv_into(self._buffer[size:])
+                self.ended = not count
+                size += count
+                if not layered:
+                    break
+        except _TLS_WAITS:
+            pass
+        except OSError as error:
+            self.error = self.error or error
+            if not size:
+                raise
+        return size
 
     def unread(self) -> bool:
         """Say whether bytes wait that `select` does not see: those that a layer has taken off the socket."""
