@@ -177,6 +177,13 @@ def test_any_topic_can_be_looked_into(topic):
     )
 
 
+def test_a_text_that_is_too_long_is_not_looked_into():
+    definition = stream(patterns=(("topic", "t/(?P<device>r1).*"),))
+    longest = "t/r1" + "x" * (TEXT_CHARS_MAX - 4)
+    assert decode(definition, b'{"temp":1}', longest) == [("r1",)]
+    assert decode(definition, b'{"temp":1}', longest + "x") is Drop.ENTITY_MISSING
+
+
 def test_a_pattern_of_the_topic_can_name_the_signal():
     definition = stream(
         topic="t/+", payload_format="value", patterns=(("topic", "t/(?P<device>.+)_(?P<signal>.+)"),)

@@ -87,6 +87,12 @@ def test_a_name_in_a_megabyte_of_space_is_read_and_not_remembered(around):
     assert len(calls) == 2
 
 
+def test_a_label_from_elsewhere_is_of_its_own_message_alone():
+    read = remembering(entity_reader(RECORD), RECORD)
+    assert read({"device": "r1", "port": "key"}, {"port": "e0"}, None) == ("r1", "key")
+    assert read({"device": "r1"}, {"port": "e0"}, None) == ("r1", "e0")
+
+
 def test_every_name_of_an_entity_that_is_admitted_has_room():
     assert memory.NAMES_AN_ENTITY >= 1
     ports = [{"port": f"e{index}", "rx": 1} for index in range(RECORD.entities_max)]
