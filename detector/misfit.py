@@ -9,9 +9,8 @@ from detector.stream.decode.labels import completed, missing_labels
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.places import places_reader
 from detector.stream.decode.records import signal_fields
-from detector.stream.decode.sparkplug import named_values, topic_labels
 from detector.stream.decode.topic import template_of
-from detector.stream.decode.views import METRICS, document_of
+from detector.stream.decode.views import METRICS, document_of, names_of
 from detector.stream.definition import Definition
 from detector.stream.nouns import Drop, Message
 
@@ -38,17 +37,17 @@ def misfit(
     """Say what a stream wants and a message lacks, and what the message has instead."""
     document = document_of(definition, message.payload)
     records = _records(definition, document, labels)
-    if definition.format == "sparkplug":
-        labels = {**labels, **topic_labels(message.topic)}
+    names = names_of(definition.format, message)
     if refused:
-        levels = ", ".join(f'{name}="{level}"' for name, level in labels.items())
-        yield f"  the topic gives: {levels or 'no label'}"
+        given = _texts({**labels, **names.of_topic} if names else labels)
+        yield f"  the topic gives: {given or 'no label'}"
     if not _names_fields(definition):
         if refused:
             yield f"  wanted: one of {', '.join(signal_fields(definition))}"
-            if definition.format == "sparkplug":
-                names = list(named_values(message.payload))
-                yield f"  the message has: {_listed(names) or 'nothing with a name'}"
+        if refused and names:
+            yield f"  the message has: {_listed(list(names.values)) or 'nothing with a name'}"
+        if refused and names and names.labels:
+            yield f"  and the labels: {_texts(names.labels)}"
         return
     if missing := _missing_labels(definition, records):
         yield f"  missing of the entity: {', '.join(missing)}"
@@ -61,6 +60,10 @@ def misfit(
         yield f"  numbers that no signal uses: {_listed(unused)}"
     if refused:
         yield f"  the message has: {_listed(list(_leaves(document))) or 'nothing with a name'}"
+
+
+def _texts(labels: Mapping[str, Any]) -> str:
+    return _listed([f'{name}="{text}"' for name, text in labels.items()])
 
 
 def _names_fields(definition: Definition) -> bool:

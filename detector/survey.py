@@ -17,8 +17,7 @@ from typing import Final
 from detector.edge.snapshot import Example, example
 from detector.stream.decode import Decoder, decoder
 from detector.stream.decode.auto import format_of
-from detector.stream.decode.sparkplug import named_values
-from detector.stream.decode.views import METRICS, document_of
+from detector.stream.decode.views import METRICS, document_of, names_of
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Entity, Message
 
@@ -213,8 +212,10 @@ class Survey:
 
 def _parts(name: str, message: Message) -> tuple[Mapping[str, str], Mapping[str, float]]:
     """Return what may be labels and what signals in a payload; of several records, in the first."""
-    if name == "sparkplug":
-        return {}, _numbers(named_values(message.payload))
+    names = names_of(name, message)
+    if names is not None:
+        labels = {label: str(text) for label, text in names.labels.items()}
+        return labels, _numbers(dict(names.values))
     if name not in ("csv", "json", *METRICS):
         return {}, {}
     document = document_of(replace(_UNREAD, format=name), message.payload)

@@ -18,7 +18,7 @@ from detector.stream.decode.numbers import number_of
 from detector.stream.decode.paths import find, parse_path
 from detector.stream.decode.times import TIME_MAX_S, parse_time
 from detector.stream.decode.topic import Template
-from detector.stream.decode.views import document_of
+from detector.stream.decode.views import document_of, names_of
 from detector.stream.nouns import Batch, Drop, Message
 from tests.benchmark.fuzz_decode import ARRIVAL_S, CASES, FLAT, SENML, check, mutate
 
@@ -85,12 +85,14 @@ def test_any_damage_to_a_payload_gives_records_or_one_drop(reader, topic, seeds,
 
 
 @pytest.mark.parametrize(
-    ("definition", "seeds"), [(one, seeds) for one, _, seeds in CASES], ids=[one.name for one, *_ in CASES]
+    ("definition", "topic", "seeds"), CASES, ids=[definition.name for definition, *_ in CASES]
 )
 @given(seed=st.integers(0, 2**32), payload=st.none() | st.binary(max_size=200))
-def test_any_payload_can_be_shown(definition, seeds, seed, payload):
+def test_any_payload_can_be_shown(definition, topic, seeds, seed, payload):
     rng = random.Random(seed)
-    document_of(definition, mutate(rng.choice(seeds), rng) if payload is None else payload)
+    payload = mutate(rng.choice(seeds), rng) if payload is None else payload
+    document_of(definition, payload)
+    names_of(definition.format, Message(topic, payload, ARRIVAL_S))
 
 
 @READ_BY_NAME

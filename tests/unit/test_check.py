@@ -146,3 +146,71 @@ def test_a_text_that_does_not_fit_is_told_in_words(tmp_path, settings, payload, 
     given = {"topic": "polled/{device}/interface", "payload": "", **settings}
     file.write_text(POLLED.format(**given))
     assert check.message(load(file), "polled/r1/interface", payload) == (lines, False)
+
+
+NAMED = """
+[[streams]]
+name = "named"
+topic = "t/{device}/#"
+format = "%s"
+entity = ["device"]
+signals = { wanted = {} }
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "payload", "lines"),
+    [
+        (
+            "collectd",
+            "t/r1/interface-e0/if_octets",
+            b"N:1:2:3\0",
+            [
+                '  the topic gives: device="r1", plugin="interface", plugin_instance="e0", type="if_octets"',
+                "  the message has: if_octets.rx, if_octets.tx, if_octets.2",
+            ],
+        ),
+        (
+            "senml",
+            "t/r1",
+            b'[{"bn":"d:","n":"temp","v":1},{"n":"power","s":2},{"bn":"e","u":"Cel","v":3}]',
+            [
+                '  the topic gives: device="r1"',
+                "  the message has: temp, power.sum, e",
+                '  and the labels: name="d"',
+            ],
+        ),
+        (
+            "senml",
+            "t/r1",
+            b"[]",
+            ['  the topic gives: device="r1"', "  the message has: nothing with a name"],
+        ),
+        (
+            "openconfig",
+            "t/r1",
+            b'{"source":"r1","updates":[{"Path":"m:a[k=1]/b","values":{"x":{"c":1,"d":"UP"}}}]}',
+            [
+                '  the topic gives: device="r1"',
+                "  the message has: a/b/c, a/b/d",
+                '  and the labels: source="r1", a_k="1"',
+            ],
+        ),
+        (
+            "openconfig",
+            "t/r1",
+            b'{"name":"s","tags":{"a_k":"1"},"values":{"/a/b/c":1}}',
+            [
+                '  the topic gives: device="r1"',
+                "  the message has: a/b/c",
+                '  and the labels: a_k="1"',
+            ],
+        ),
+    ],
+)
+def test_a_message_that_names_its_values_shows_their_names(tmp_path, name, topic, payload, lines):
+    file = tmp_path / "detector.toml"
+    file.write_text(NAMED % name)
+    told, taken = check.message(load(file), topic, payload)
+    head = ["stream named: dropped, no_signal", lines[0], "  wanted: one of wanted"]
+    assert (told, taken) == ([*head, *lines[1:]], False)

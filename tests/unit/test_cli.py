@@ -448,8 +448,9 @@ def test_a_value_list_of_another_type_shows_which_are_wanted(config):
         FAILED,
         [
             "stream sensors: dropped, no_signal",
-            '  the topic gives: device="s1"',
+            '  the topic gives: device="s1", plugin="sensors", type="temperature", type_instance="gpu"',
             "  wanted: one of temperature-cpu",
+            "  the message has: temperature-gpu",
         ],
     )
     code, lines = message(config, "collectd/s1/sensors/temperature-cpu", "N:45.5")

@@ -87,6 +87,24 @@ def test_names_of_sparkplug_could_be_signals():
     ]
 
 
+def test_names_of_gnmi_senml_and_collectd_could_be_labels_and_signals():
+    lines = told(
+        ("gnmi", b'[{"name":"s","timestamp":1,"tags":{"interface_name":"e1"},"values":{"/a/in-octets":1}}]'),
+        ("sensors", b'[{"bn":"d:","n":"temp","v":1}]'),
+        ("collectd/r1/load/load", b"1760000000.250:0.5:0.4:0.3\0"),
+    )
+    assert lines[2:] == [
+        "unread: 1 messages on gnmi, look like openconfig",
+        "  could be labels: interface_name (1)",
+        "  could be signals: a/in-octets",
+        "unread: 1 messages on sensors, look like senml",
+        "  could be labels: name (1)",
+        "  could be signals: temp",
+        "unread: 1 messages on collectd/r1/load/load, look like collectd",
+        "  could be signals: load.shortterm, load.midterm, load.longterm",
+    ]
+
+
 def test_deaths_that_a_format_tells_of_are_goodbyes():
     rooms = Definition("rooms", ("device",), (Signal("temperature"),), 5.0, 60, "homie/#", "homie")
     lines = told(("homie/a/climate/temperature", b"20"), ("homie/a/$state", b"lost"), definitions=(rooms,))

@@ -124,6 +124,19 @@ def collectd_decode(definition: Definition) -> Decode:
     return decode
 
 
+def collectd_names(message: Message) -> tuple[Mapping[str, str], Mapping[str, float | bytes]]:
+    """Return the labels and the values of a message, by the names that settings have for them."""
+    kind = message.topic.rpartition("/")[2]
+    values = _split(message.payload)
+    numbers = [] if isinstance(values, Drop) else values[1:]
+    sources = SOURCES.get(kind.partition("-")[0], ("value",))
+    ends = [*(f".{name}" for name in sources), *(f".{index}" for index in range(len(sources), len(numbers)))]
+    names = [kind] if len(numbers) == 1 else [kind + end for end in ends]
+    plugin = message.topic.rpartition("/")[0].rpartition("/")[2]
+    tags = _read_levels(plugin, kind, (), any_instance=True).tags
+    return {name: text for name, text in tags.items() if text}, dict(zip(names, numbers, strict=False))
+
+
 def _split(payload: bytes) -> list[float | bytes] | Drop:
     """Return the time and the values, those that are no number as they are; or why the payload has none."""
     text = payload.rstrip(b"\0\n")

@@ -9,7 +9,7 @@ do not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
@@ -57,7 +57,7 @@ class Tree:
     """
 
     def __init__(self, fields: Iterable[str], labels: Iterable[str]) -> None:
-        self.labels = frozenset(labels)
+        self.labels: Collection[str] = frozenset(labels)
         self._wanted = {_field_names(field): field for field in fields}
         self._depth = max(map(len, self._wanted))
         self._leaves = frozenset(names[-1] for names in self._wanted)
@@ -129,10 +129,12 @@ class Tree:
     def _step(self, names: _Names, name: str) -> tuple[_Names, str | None]:
         """Return the last names of the path to a child, and the field that it is, if one."""
         below = (*names, _plain(name))[-self._depth :]
-        found = below, self._field(below) if below[-1] in self._leaves else None
+        found = below, self._field(below)
         return _remember(self._below, (names, name), found, sum(map(len, names)) + len(name))
 
     def _field(self, names: _Names) -> str | None:
+        if not names or names[-1] not in self._leaves:
+            return None
         ends = (names[start:] for start in range(len(names)))
         return next((self._wanted[end] for end in ends if end in self._wanted), None)
 
@@ -153,6 +155,27 @@ class Tree:
             labels |= last
         names = tuple(name for name, _ in elements[-self._depth :])
         return Path(names, tuple(labels.items()), tuple(last.items()), self._field(names))
+
+
+class WholeTree(Tree):
+    """What there is in the tree: each key a label, and each leaf a field by its whole path."""
+
+    def __init__(self) -> None:
+        super().__init__(["any"], ())
+        self._depth = ELEMENTS_MAX
+        self.labels = _Everything()
+
+    def _field(self, names: _Names) -> str | None:
+        return "/".join(names)
+
+
+class _Everything(tuple[str, ...]):
+    """All labels that there may be; none of them known by name."""
+
+    __slots__ = ()
+
+    def __contains__(self, _label: object) -> bool:
+        return True
 
 
 _Key = TypeVar("_Key")

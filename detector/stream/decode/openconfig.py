@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from detector.stream.decode.documents import parse_document
-from detector.stream.decode.gnmi import Labels, Take, Tree
+from detector.stream.decode.gnmi import Labels, Take, Tree, WholeTree
 from detector.stream.decode.gnmi_values import plain_value
 from detector.stream.decode.labels import ReadEntity, entity_reader
 from detector.stream.decode.records import RECORDS_MAX, Decode, append_all, record_appender, signal_fields
@@ -96,6 +96,16 @@ def openconfig_decode(definition: Definition) -> Decode:
         return None
 
     return decode
+
+
+def openconfig_names(message: Message) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the labels of the first entity in a message and all values, by the names that settings have."""
+    document, tree = parse_document(message.payload), WholeTree()
+    records = [one for one in _records(_parts(document, tree), tree) if isinstance(one, _Record)]
+    values = {name: value for one in records for name, value in one.fields.items()}
+    around = dict(records[0].envelope or {}) if records else {}
+    beside = {name: text for name, text in around.items() if isinstance(text, str)}
+    return (beside | dict(records[0].tags) if records else {}), values
 
 
 def _parts(document: Any, tree: Tree) -> list[_Part]:

@@ -90,6 +90,24 @@ def senml_decode(definition: Definition) -> Decode:
     return decode
 
 
+class _Everything:
+    """All signals that there may be."""
+
+    def __contains__(self, _signal: object) -> bool:
+        return True
+
+
+def senml_names(message: Message) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """Return the labels and the values of a pack, by the names that settings have for them."""
+    pack = _parse(message.payload)
+    if isinstance(pack, Drop):
+        return {}, {}
+    found = _read_pack(pack, lambda record, bases: _place(record, bases, _Everything(), message.arrival_s))
+    measured = [] if isinstance(found, Drop) else [one for one in found if isinstance(one, _Measured)]
+    values = {signal: value for one in measured for signal, value in one.fields.items()}
+    return ({"name": measured[0].name} if measured else {}), values
+
+
 def _parse(payload: bytes) -> list[Any] | Drop:
     """Return the records of a pack, or why it is none."""
     pack = parse_cbor(payload, DEPTH_MAX) if _is_cbor(payload) else parse_document(payload)
