@@ -11,7 +11,7 @@ from tests.support.programs import program
 
 def run(*words):
     done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=ROOT, text=True, capture_output=True, timeout=120, check=False
+        [sys.executable, "-m", *words], cwd=ROOT, text=True, capture_output=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
