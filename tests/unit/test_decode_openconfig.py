@@ -421,6 +421,12 @@ def test_a_deleted_entry_of_a_list_is_the_goodbye_of_its_entity(document, silenc
     assert not batch.entities
 
 
+def test_a_delete_names_nobody_where_the_topic_does():
+    own = replace(INTERFACES, topic="gnmi/{source}/{interface_name}")
+    drop, batch = decode(notice(deletes=["interfaces/interface[name=e2]"]), own, "gnmi/r1/e1")
+    assert (drop, batch) == (Drop.NO_SIGNAL, Batch())
+
+
 def test_deletes_come_before_the_updates_beside_them():
     up = {"Path": "interfaces/interface[name=e1]/state/oper-status", "values": {"s": "UP"}}
     drop, batch = decode(notice(up, deletes=["interfaces/interface[name=e1]"]))
