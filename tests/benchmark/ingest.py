@@ -34,6 +34,7 @@ from pathlib import Path
 from tests.benchmark.contenders import KINDS, Contender, Kind, contender, install_exporter
 from tests.benchmark.feeders import Direct, Feeder, ThroughMosquitto
 from tests.benchmark.packets import Link, Train
+from tests.benchmark.processes import end_tidily
 
 BURST_STEPS = 6
 """60,000 messages of 10,000 entities: fewer than the daemon's inbox holds, and than QoS 1 has packet ids."""
@@ -174,6 +175,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help=f"some of: {','.join(kind.key for kind in KINDS)}")
     parser.add_argument("--first", action="store_true", help="before all others on this machine; needs root")
     given = parser.parse_args()
+    end_tidily()
     if given.first:
         # `nice` counts only within the group that the kernel makes of the processes of a terminal.
         Path("/proc/self/autogroup").write_text("-20")

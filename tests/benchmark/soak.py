@@ -34,7 +34,7 @@ import numpy as np
 from detector.settings import load
 from detector.stream.nouns import Drop
 from tests.benchmark.packets import SIGNALS, SYS_INTERVAL, Publisher
-from tests.benchmark.processes import bytes_unread, cpu_s, rss_bytes
+from tests.benchmark.processes import bytes_unread, cpu_s, end_tidily, rss_bytes
 from tests.benchmark.soak_messages import Ledger, Publications
 from tests.support.daemon import Daemon, running
 from tests.support.mosquitto import Mosquitto
@@ -236,6 +236,7 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=5_000, help="messages a second")
     parser.add_argument("--cap", type=int, default=20_000, help="entities; much fewer than messages are sent")
     given = parser.parse_args()
+    end_tidily()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         broker = Mosquitto(directory, options=(SYS_INTERVAL, "log_type error"), verbose=False)
