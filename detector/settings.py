@@ -56,6 +56,7 @@ class MqttSettings(TransportSettings):
     reconnect_max_s: float = Field(30.0, ge=1, le=600)
     payload_bytes_max: int = Field(1 << 20, ge=64, le=256 << 20)
     inbox_max: int = Field(100_000, ge=100, le=10_000_000)
+    inbox_bytes_max: int = Field(256 << 20, ge=1 << 20, le=1 << 40)
 
     @field_validator("qos", mode="before")
     @classmethod

@@ -128,6 +128,8 @@ def _ingest(mqtt: MqttSnapshot, dropped: Mapping[str, int]) -> Iterator[Metric]:
     yield counter("messages_dropped", "Messages refused as a whole", by_reason({}, MESSAGE_REASONS, dropped))
     yield gauge("inbox_messages", "Messages that wait for the pipeline", [({}, mqtt.inbox_messages)])
     yield gauge("inbox_messages_max", "Messages that may wait", [({}, mqtt.inbox_messages_max)])
+    yield gauge("inbox_bytes", "Bytes of their payloads", [({}, mqtt.inbox_bytes)])
+    yield gauge("inbox_bytes_max", "Bytes that may wait", [({}, mqtt.inbox_bytes_max)])
 
 
 def _streams(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:

@@ -61,7 +61,8 @@ class Subscriber:
         self._brokers = settings.brokers
         self._reconnect_max_s = settings.reconnect_max_s
         self._bell = Bell()
-        self._inbox = Inbox(settings.inbox_max, {(one.priority, one.overload) for one in subscriptions})
+        lanes = {(one.priority, one.overload) for one in subscriptions}
+        self._inbox = Inbox(settings.inbox_max, settings.inbox_bytes_max, lanes)
         self._reception = Reception(subscriptions, self._inbox, settings.payload_bytes_max, clock)
         self._conversation = Conversation(
             settings, password, filters, self._reception, self._inbox, self._bell
@@ -128,6 +129,8 @@ class Subscriber:
             callback_errors_total=self._reception.errors_total,
             inbox_messages=len(self._inbox),
             inbox_messages_max=self._inbox.messages_max,
+            inbox_bytes=self._inbox.bytes_waiting,
+            inbox_bytes_max=self._inbox.bytes_max,
             unserved=conversation.unserved,
         )
 

@@ -83,6 +83,7 @@ class Reception:
         self._routes: dict[bytes, _Route] = {}
         self._topics_max = min(TOPICS_MAX, sum(one.topics_max for one in subscriptions))
         self._connection = 0
+        self._arrived = 0  # bytes of payload that are put and not yet announced
         self.received = [0] * len(subscriptions)
         self.dropped = dict.fromkeys(REASONS, 0)
         self.examples: dict[Drop, Example] = {}
@@ -103,6 +104,7 @@ class Reception:
         arrival_s = self._clock()
         routes, size_max, received = self._routes, self._payload_bytes_max, self.received
         stamp = self._stamp(_BY_WIRE)
+        arrived = 0
         new = tuple.__new__  # half the time of `Message(...)`
         for publish in messages:
             flags, topic, packet_id, properties, payload, size = publish
@@ -114,9 +116,11 @@ class Reception:
                 self._accept_guarded(publish, packet_id, parse_properties(properties), arrival_s, refused)
             else:
                 received[route.subscription] += 1
+                arrived += size
                 route.put(
                     new(Message, (route.topic, payload, arrival_s, False, (), packet_id, qos, False, inf))
                 )
+        self._arrived += arrived
         return self._announced(refused)
 
     def receive_from_paho(self, message: MQTTMessage) -> list[int]:
@@ -201,6 +205,7 @@ class Reception:
         expires_s = arrival_s + properties.expiry_s
         self.expiring = self.expiring or expires_s < inf
         flags = publish.flags
+        self._arrived += len(publish.payload)
         route.put(
             Message(
                 topic,
@@ -236,7 +241,8 @@ class Reception:
 
     def _announced(self, refused: list[int]) -> list[int]:
         """Tell the reader of the inbox, and refuse what is too much for it."""
-        self._inbox.announce()
+        self._inbox.announce(self._arrived)
+        self._arrived = 0
         for reason, message in self._inbox.shed():
             self._refuse(reason, message.topic, message.payload)
             if message.packet_id:

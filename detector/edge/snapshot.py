@@ -154,6 +154,8 @@ class MqttSnapshot:
     callback_errors_total: int = 0
     inbox_messages: int = 0
     inbox_messages_max: int = 0
+    inbox_bytes: int = 0
+    inbox_bytes_max: int = 0
     unserved: tuple[str, ...] = ()
 
 

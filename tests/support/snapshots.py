@@ -119,6 +119,8 @@ def snapshot(**changes):
         received={"telegraf/+/interface": 1500, "bmp/#": 20},
         inbox_messages=4,
         inbox_messages_max=100_000,
+        inbox_bytes=2048,
+        inbox_bytes_max=1 << 28,
     )
     values = {
         "time_s": NOW_S,

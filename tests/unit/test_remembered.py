@@ -42,7 +42,7 @@ def test_a_long_topic_is_read_and_not_remembered():
 
 def reception(**changed):
     subscription = Subscription("tests/#", **changed)
-    inbox = Inbox(10_000, [(subscription.priority, subscription.overload)])
+    inbox = Inbox(10_000, 1 << 20, [(subscription.priority, subscription.overload)])
     return Reception([subscription], inbox, 1000, lambda: START_S), inbox
 
 
