@@ -70,6 +70,11 @@ def tell_unseen(data: dataset.Dataset, definition: Definition) -> None:
             print(f"{what}: {', '.join(names)}", file=sys.stderr)  # noqa: T201
 
 
+def _tell_doubts(data: dataset.Dataset, definition: Definition, recorded: infer.Recorded | None) -> None:
+    for doubt in infer.doubts(data, definition, recorded):
+        print(doubt, file=sys.stderr)  # noqa: T201
+
+
 def prepare(
     paths: list[Path], name: str | None, settings: Settings | None
 ) -> tuple[dataset.Dataset, Definition]:
@@ -84,8 +89,7 @@ def prepare(
         data = dataset.read(paths, definition.entity)
         check(data, definition)
         tell_unseen(data, definition)
-        for doubt in infer.doubts(data, definition):
-            print(doubt, file=sys.stderr)  # noqa: T201
+        _tell_doubts(data, definition, metadata_of(paths) if data.rates else None)
         return data, definition
     data = dataset.read(paths)
     recorded = metadata_of(paths) if data.rates else None
@@ -93,6 +97,7 @@ def prepare(
     definition, empty = without_missing(infer.infer(data, name, recorded), data)
     if empty:
         print(f"left out, never seen: {', '.join(empty)}", file=sys.stderr)  # noqa: T201
+    _tell_doubts(data, definition, recorded)
     kinds_known = not recorded or set(definition.signal_names) <= set(recorded.definitions)
     print(infer.as_toml(definition, kinds_known=kinds_known))  # noqa: T201 -- a result, ready for the settings
     return data, definition

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -113,20 +113,22 @@ def _signal(dataset: Dataset, name: str) -> Signal:
     return Signal(name, kind="counter" if counts and not dataset.rates else "gauge", field=name)
 
 
-def doubts(dataset: Dataset, definition: Definition) -> Iterator[str]:
-    """Say which signals do not look like the kind that the definition gives them; a recording has rates."""
-    if dataset.rates:
-        return
+def doubts(dataset: Dataset, definition: Definition, recorded: Recorded | None = None) -> Iterator[str]:
+    """Say which signals do not look like the kind that the definition gives them.
+
+    Args:
+        dataset: The data.
+        definition: The stream.
+        recorded: What a recording says of its stream. It holds rates of what was a counter then, so only what
+            was a gauge can be looked at.
+    """
     kinds = {signal.name: signal.kind for signal in definition.signals if signal.name in dataset.column}
+    if dataset.rates:
+        was = recorded.definitions if recorded else {}
+        yield from _doubts_of_recorded(dataset, kinds, {name: one.kind for name, one in was.items()})
+        return
     courses = {name: _course(dataset, name) for name in kinds}
-    growing = [
-        name
-        for name, course in courses.items()
-        if kinds[name] == "gauge"
-        and course.positive
-        and course.falls <= FALLS_MAX
-        and course.rises >= max(RISES_MIN, RISES_COUNT_MIN / course.steps)
-    ]
+    growing = [name for name, course in courses.items() if kinds[name] == "gauge" and _grows(course)]
     falling = [
         f"{name} ({course.falls:.0%})"
         for name, course in courses.items()
@@ -136,6 +138,28 @@ def doubts(dataset: Dataset, definition: Definition) -> Iterator[str]:
         yield f"gauges that hardly ever fall; counters? {', '.join(growing)}"
     if falling:
         yield f"counters that fall, and in how many of their steps; gauges? {', '.join(falling)}"
+
+
+def _doubts_of_recorded(dataset: Dataset, kinds: Mapping[str, str], was: Mapping[str, str]) -> Iterator[str]:
+    others = [name for name, kind in kinds.items() if was.get(name, kind) != kind]
+    growing = [
+        name
+        for name, kind in kinds.items()
+        if kind == was.get(name) == "gauge" and _grows(_course(dataset, name))
+    ]
+    if others:
+        yield f"recorded as another kind than the stream has now; record anew: {', '.join(others)}"
+    if growing:
+        yield (
+            f"recorded as gauges that hardly ever fall; counters? {', '.join(growing)}; "
+            'if so, set kind = "counter" and record anew'
+        )
+
+
+def _grows(course: _Course) -> bool:
+    """Say whether values rise as a counter's do."""
+    often = course.rises >= max(RISES_MIN, RISES_COUNT_MIN / course.steps)
+    return course.positive and course.falls <= FALLS_MAX and often
 
 
 def _differences(entity: Ints, values: Doubles) -> Doubles:

@@ -12,7 +12,7 @@ from detector.settings import Settings, StreamSettings
 from detector.stream.definition import Definition, Signal
 from detector.train.dataset import Dataset, DatasetError
 from detector.train.dialogue import prepare, tell_unseen
-from detector.train.infer import as_toml, doubts, infer
+from detector.train.infer import Recorded, as_toml, doubts, infer
 from detector.train.trainer import check
 from tests.support.streams import START_S
 
@@ -104,8 +104,42 @@ def test_a_kind_that_the_data_does_not_look_like_is_said_before_the_training(tmp
     )
 
 
-def test_of_a_recording_no_kind_is_doubted():
-    assert doubted(range(40), "gauge", rates=True) == doubted(np.arange(40) % 7, "counter", rates=True) == []
+RISING = 'recorded as gauges that hardly ever fall; counters? x; if so, set kind = "counter" and record anew'
+OTHER = "recorded as another kind than the stream has now; record anew: x"
+
+
+@pytest.mark.parametrize(
+    ("values", "was", "declared", "said"),
+    [
+        (range(40), "gauge", "gauge", [RISING]),
+        (np.arange(40) % 7, "gauge", "gauge", []),
+        (range(40), "gauge", "counter", [OTHER]),  # these are levels, and it would learn them as rates
+        (range(40), "counter", "gauge", [OTHER]),
+        (range(40), "counter", "counter", []),  # rates may rise
+        (np.arange(40) % 7, "counter", "counter", []),  # and fall
+        (range(40), "", "gauge", []),  # an old recording does not say what it was
+    ],
+)
+def test_of_a_recording_only_what_was_recorded_as_a_gauge_can_be_looked_at(values, was, declared, said):
+    data = dataset(10.0 * np.arange(40), x=list(values), rates=True)
+    signals = {"x": {"kind": was}} if was else {}
+    recorded = Recorded(stream="s", step_s=10.0, signals=["x"], definitions=signals)
+    definition = Definition("s", ("device",), (Signal("x", declared), Signal("y")), 10.0, 6)
+    assert list(doubts(data, definition, recorded)) == said
+    assert list(doubts(data, definition)) == [], "who does not know what was recorded cannot tell"
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_counter_that_was_recorded_as_a_gauge_is_said_before_the_training(tmp_path, capsys, settled):
+    stream = {"name": "s", "topic": "t/{device}", "entity": ["device"], "signals": {"x": {}}}
+    settings = Settings(streams=[stream])
+    recorder = Recorder(tmp_path, settings.streams[0].definition(), 1000, 3600.0)
+    for index in range(40):
+        level = np.full((1, 1), 1e9 + 1e6 * index, np.float32)
+        recorder.add(START_S + 10.0 * index, [("leaf1",)], level, np.ones((1, 1), bool))
+    recorder.flush(everything=True)
+    prepare([tmp_path], "s" if settled else None, settings if settled else None)
+    assert capsys.readouterr().err == f"{RISING}\n"
 
 
 def test_rates_of_a_recording_are_gauges():
