@@ -120,9 +120,18 @@ class Remote:
 
     def do(self, *words):
         """Have it do something; return when it is published."""
+        self.say(*words)
+        assert self.process.stdout.readline() == "ok\n"
+
+    def be_born(self):
+        """Have it publish its births once more; return when it has."""
+        self.say("births")
+        self.wait_until_born()
+
+    def say(self, *words):
+        """Tell it what to do."""
         self.process.stdin.write(json.dumps(words) + "\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == "ok\n"
 
     def wait_until_born(self):
         """Return when it has published its births, at the start or once more."""

@@ -476,6 +476,95 @@ def test_a_birth_begins_the_count_anew():
     assert host.batch.missed == 0
 
 
+# Births that may have been missed
+
+
+def by_alias(value, seq, device="d1", alias=1):
+    return ddata(metric(None, value, alias=alias), seq=seq, device=device)
+
+
+def two_pumps():
+    """Return a host that knows both pumps, up to number 5."""
+    host = Host()
+    host.hear(nbirth(), dbirth(temperature(alias=1)), dbirth(temperature(alias=1), seq=2, device="d2"))
+    assert host.values(*(by_alias(1.0, seq) for seq in (3, 4, 5))) == {0: 1.0}
+    return host
+
+
+@pytest.mark.parametrize(
+    ("number", "missed", "after_s"),
+    [(7, 1, 1.0), (100, 94, 1.0), (1, 251, 3600.0), (4, 254, 5.1), (5, 255, 5.1)],
+)
+def test_after_a_gap_values_by_alias_are_refused_and_those_by_name_are_good(number, missed, after_s):
+    host = two_pumps()
+    host.arrival_s += after_s
+    assert host.hear(by_alias(1001.0, number)) is Drop.ALIAS_UNKNOWN
+    assert (host.batch.missed, host.asked) == (missed, ["spBv1.0/g1/NCMD/n1"])
+    assert host.hear(by_alias(1001.0, number + 1, "d2")) is Drop.ALIAS_UNKNOWN, "they share the node's count"
+    assert host.values(ddata(temperature(20.0), seq=number + 2)) == {0: 20.0}
+
+
+def test_a_node_of_doubtful_aliases_is_asked_until_it_is_born():
+    host = two_pumps()
+    asked = []
+    for second in range(130):
+        host.arrival_s = ARRIVAL_S + second
+        assert host.hear(by_alias(1.0, 7 + second)) is Drop.ALIAS_UNKNOWN
+        asked += [second] * len(host.asked)
+    assert asked == [0, 60, 120]
+    host.hear(nbirth(), dbirth(metric("state", 0.0, alias=1)))
+    assert host.values(by_alias(5.0, 2)) == {1: 5.0}
+
+
+def test_the_birth_of_a_device_ends_the_doubts_of_this_device_alone():
+    host = two_pumps()
+    host.hear(by_alias(1.0, 7), dbirth(metric("state", 0.0, alias=1), seq=8))
+    assert host.values(by_alias(5.0, 9)) == {1: 5.0}
+    assert host.hear(by_alias(5.0, 10, "d2")) is Drop.ALIAS_UNKNOWN
+
+
+def test_a_type_that_a_name_had_holds_while_aliases_are_doubtful():
+    host = Host()
+    host.hear(nbirth(), dbirth(metric("state", -1, DataType.INT32, alias=1)))
+    assert host.values(ddata(metric("state", -3, DataType.INT32), seq=4)) == {1: -3.0}
+    assert host.batch.missed == 2
+
+
+def test_when_all_that_was_missing_has_come_in_time_aliases_are_good_again():
+    host = two_pumps()
+    assert host.hear(by_alias(8.0, 8)) is Drop.ALIAS_UNKNOWN
+    assert host.hear(by_alias(6.0, 6)) is Drop.ALIAS_UNKNOWN, "7 may be a birth"
+    assert host.values(by_alias(7.0, 7)) == {0: 7.0}
+    assert host.values(by_alias(9.0, 9, "d2")) == {0: 9.0}
+
+
+def test_what_was_missing_and_comes_too_late_ends_no_doubt():
+    host = two_pumps()
+    host.hear(by_alias(7.0, 7))
+    host.arrival_s += 4.0
+    host.hear(by_alias(8.0, 8))
+    host.arrival_s += 4.0
+    assert host.hear(by_alias(6.0, 6)) is Drop.ALIAS_UNKNOWN
+    assert host.hear(by_alias(9.0, 9)) is Drop.ALIAS_UNKNOWN
+
+
+def test_a_message_that_comes_twice_raises_no_doubt_and_ends_none():
+    host = two_pumps()
+    assert host.values(by_alias(5.0, 5), by_alias(4.0, 4)) == {0: 4.0}
+    assert host.hear(by_alias(8.0, 8), by_alias(8.0, 8), by_alias(6.0, 6), by_alias(6.0, 6)) is (
+        Drop.ALIAS_UNKNOWN
+    )
+
+
+def test_a_node_whose_birth_may_have_been_missed_dies_of_any_will():
+    host = two_pumps()
+    newer = metric("bdSeq", 8, DataType.INT64)
+    assert host.hear(ndeath(newer)) is Drop.NO_SIGNAL, "it is of another life, and no number is missing"
+    host.hear(by_alias(7.0, 7))
+    assert host.hear(ndeath(newer)) is None
+    assert gone(host) == [("g1", "n1", "d1"), ("g1", "n1", "d2")]
+
+
 # Deaths
 
 

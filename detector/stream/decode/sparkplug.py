@@ -134,7 +134,7 @@ class _Edges:
         self, address: _Address, payload: Any, labels: Mapping[str, str], arrival_s: float, batch: Batch
     ) -> Drop | None:
         """Append the records of a message, and ask for what it takes to understand the rest."""
-        groups, unknown = self._groups(payload, self._births.table(address.node, address.device), batch)
+        groups, unknown = self._groups(address, payload, batch)
         own = address.labels()
         before = len(batch.entities)
 
@@ -155,18 +155,20 @@ class _Edges:
         batch.dropped[Drop.ALIAS_UNKNOWN] += unknown
         return refusal
 
-    def _groups(self, payload: Any, table: Table | None, batch: Batch) -> tuple[Groups, int]:
+    def _groups(self, address: _Address, payload: Any, batch: Batch) -> tuple[Groups, int]:
         """Return the fields of each record, and how many metrics only a birth could explain."""
+        table = self._births.table(address.node, address.device)
+        unexplained = table is None or self._births.doubted(address.node, address.device)
         groups: Groups = {}
         unknown = 0
         for metric in payload.metrics:
             if metric.name:
                 known = (table or _NO_TABLE).get(metric.name) or self._known(metric.name)
-            elif table is None:
+            elif unexplained:
                 unknown += metric.HasField("alias")
                 continue
             else:
-                known = table.get(metric.alias) if metric.HasField("alias") else None
+                known = (table or _NO_TABLE).get(metric.alias) if metric.HasField("alias") else None
             if known is None:
                 continue
             if metric.is_historical:

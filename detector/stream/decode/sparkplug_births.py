@@ -2,7 +2,12 @@
 
 A node is born with NBIRTH and dies with NDEATH, its devices with DBIRTH and DDEATH. A birth gives names and
 types to what later messages say by alias; without it they say nothing. A node numbers all its messages, those
-of its devices among them, from 0 to 255 and again; one that is missing may have been a birth.
+of its devices among them, from 0 to 255 and again; one that is missing may have been a birth. What its births
+named by alias is doubted from there on, until it is born again or all that was missing has come, in time.
+
+Two lives whose numbers follow on each other look like one: where a node is born while we are away, and the
+first number that we hear is by chance the next one (1 in 256), aliases mean what they meant before. Data say
+no more of a life than their numbers: only births and deaths have its bdSeq.
 
 Memory is bounded by the stream's own limits: as many things are held as `entities_max` entities could need,
 each a node and a device with a name and an alias for every signal. Beyond, nothing new is held: what comes by
@@ -25,6 +30,9 @@ REBIRTHS_MAX: Final = 1_000
 """Nodes that are asked in that time: births are large, and ten thousand at once would be a storm."""
 REORDERED_MAX: Final = 8
 """A number that is so little behind is one that was overtaken, and not 248 messages that were lost."""
+REORDERED_S: Final = 5.0
+"""And only so long after the newest one and what was missing: hosts wait for what was overtaken for some
+seconds at most. Later, it is a number of another life."""
 SWEEP_S: Final = 60.0
 """How long nobody is looked for who could make room: looking at ten thousand nodes takes a millisecond."""
 NUMBERS: Final = 256
@@ -50,6 +58,7 @@ class _Device:
     """A device, or with the empty name the node itself. `table` is None until its birth."""
 
     table: Table | None = None
+    doubted: bool = False  # a later birth may have been missed
     entities: set[Entity] = field(default_factory=set)
 
 
@@ -58,6 +67,9 @@ class _Node:
     heard_s: float
     birth: int | None = None  # the bdSeq of its NBIRTH, which its last will repeats
     newest: int | None = None  # the number of its newest message
+    newest_s: float = 0.0
+    missing: int = 0  # a bit for each number that has not come since its birth
+    missing_s: float = 0.0  # since when
     devices: dict[str, _Device] = field(default_factory=dict)
 
 
@@ -86,20 +98,20 @@ class Births:
         node.heard_s = arrival_s
         if number is None or number >= NUMBERS:
             return 0
-        if node.newest is None:
-            node.newest = number
+        missed = 0 if node.newest is None else (number - node.newest - 1) % NUMBERS
+        if missed >= NUMBERS - 1 - REORDERED_MAX and arrival_s - node.newest_s <= REORDERED_S:
+            _arrive_late(node, number, arrival_s)
             return 0
-        ahead = (number - node.newest) % NUMBERS
-        if ahead >= NUMBERS - REORDERED_MAX:
-            return 0
-        node.newest = number
-        return max(ahead - 1, 0)
+        if missed:
+            _doubt(node, number, missed, arrival_s)
+        node.newest, node.newest_s = number, arrival_s
+        return missed
 
     def begin(self, name: NodeName, birth: int | None, arrival_s: float) -> None:
         """Begin the life of a node: its devices are yet to be born, its numbers start with the next one."""
         node = self._node(name, arrival_s)
         if node:
-            node.birth, node.newest = birth, None
+            node.birth, node.newest, node.missing = birth, None, 0
             for device in node.devices.values():
                 self._forget_table(device)
 
@@ -108,6 +120,7 @@ class Births:
         held = self._device(name, device, arrival_s)
         if held:
             self._forget_table(held)
+            held.doubted = False
             if self._room(len(table), arrival_s):
                 held.table = table
                 self._things += len(table)
@@ -117,6 +130,12 @@ class Births:
         node = self._nodes.get(name)
         held = node.devices.get(device) if node else None
         return held.table if held else None
+
+    def doubted(self, name: NodeName, device: str) -> bool:
+        """Say whether a birth after the one that gave the table may have been missed: its names hold."""
+        node = self._nodes.get(name)
+        held = node.devices.get(device) if node else None
+        return held is not None and held.doubted
 
     def remember(self, name: NodeName, device: str, entities: Sequence[Entity], arrival_s: float) -> None:
         """Note of which entities a device has told: they fall silent with it."""
@@ -129,10 +148,11 @@ class Births:
     def end(self, name: NodeName, birth: int | None) -> list[Entity]:
         """End the life of a node, if it is the one that `birth` began; return the entities that it told of.
 
-        A broker may deliver the last will of an old connection after the birth of the new one.
+        A broker may deliver the last will of an old connection after the birth of the new one. Where that
+        birth may have been missed, any will ends it.
         """
         node = self._nodes.get(name)
-        if node is None or (birth is not None and node.birth is not None and birth != node.birth):
+        if node is None or (None not in (birth, node.birth) and birth != node.birth and not node.missing):
             return []
         gone = [entity for device in list(node.devices) for entity in self.end_device(name, device)]
         del self._nodes[name]
@@ -189,3 +209,21 @@ class Births:
             for name in unheard:
                 self.end(name, None)
         return self._things + things <= self._things_max
+
+
+def _doubt(node: _Node, number: int, missed: int, arrival_s: float) -> None:
+    """Take what births have named as doubtful: `missed` messages before `number` have not come."""
+    node.missing_s = node.missing_s if node.missing else arrival_s
+    for back in range(1, missed + 1):
+        node.missing |= 1 << (number - back) % NUMBERS
+    for device in node.devices.values():
+        device.doubted = True
+
+
+def _arrive_late(node: _Node, number: int, arrival_s: float) -> None:
+    """Take a number that was overtaken, or came twice; nothing is doubtful once nothing is missing."""
+    if node.missing >> number & 1 and arrival_s - node.missing_s <= REORDERED_S:
+        node.missing ^= 1 << number
+        if not node.missing:
+            for device in node.devices.values():
+                device.doubted = False
