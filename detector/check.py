@@ -13,7 +13,6 @@ from detector.misfit import NAMES_MAX, misfit
 from detector.model import bundle
 from detector.settings import Settings
 from detector.stream.decode import Decoder, decoder
-from detector.stream.decode.auto import format_of
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
 from detector.stream_settings import StreamSettings
@@ -106,7 +105,7 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     refusal = one.decode(message, labels, batch)
     what = f"dropped, {refusal}" if refusal else f"{len(batch.value)} samples"
     if definition.format == "auto":
-        what += f"; format {format_of(message.topic, message.payload) or 'none that is known'}"
+        what += f"; format {one.looks.format_of(message.topic, message.payload) or 'none that is known'}"
     lines = [f"stream {definition.name}: {what}"]
     lines += [f"  refused: {count} {reason}" for reason, count in batch.dropped.items()]
     lines += _samples(definition, batch, message)
@@ -114,13 +113,13 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     if Drop.LABEL_REFUSED in (refusal, *batch.dropped):
         lines += _not_allowed(definition, labels, message, batch)
     if refusal in (None, Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
-        lines += misfit(_as_it_looks(definition, message), labels, message, refused=refusal is not None)
+        lines += misfit(_as_it_looks(definition, one, message), labels, message, refused=refusal is not None)
     return lines, not refusal
 
 
-def _as_it_looks(definition: Definition, message: Message) -> Definition:
+def _as_it_looks(definition: Definition, one: Decoder, message: Message) -> Definition:
     """Return a stream with the format of a message, where each says its own."""
-    looks = format_of(message.topic, message.payload) if definition.format == "auto" else ""
+    looks = one.looks.format_of(message.topic, message.payload) if definition.format == "auto" else ""
     return replace(definition, format=looks) if looks else definition
 
 

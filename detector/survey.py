@@ -15,8 +15,7 @@ from statistics import median
 from typing import Final
 
 from detector.edge.snapshot import Example, example
-from detector.stream.decode import Decoder, decoder
-from detector.stream.decode.auto import format_of
+from detector.stream.decode import ANYTHING, Decoder, decoder
 from detector.stream.decode.views import METRICS, document_of, names_of
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Entity, Message
@@ -60,7 +59,7 @@ class _StreamSurvey:
         if of_topic is None:
             return False
         self.messages += 1
-        self.formats[format_of(message.topic, message.payload) or "none"] += 1
+        self.formats[self.decoder.looks.format_of(message.topic, message.payload) or "none"] += 1
         batch = Batch()
         if message.retained:
             refusal: Drop | None = Drop.RETAINED
@@ -191,7 +190,7 @@ class Survey:
                 self._take_unread(message)
 
     def _take_unread(self, message: Message) -> None:
-        name = format_of(message.topic, message.payload)
+        name = ANYTHING.format_of(message.topic, message.payload)
         levels = message.topic.split("/")
         key = len(levels), levels[0], name
         if key in self._shapes or len(self._shapes) < SHAPES_MAX:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from detector.stream.decode.auto import auto_decode
+from detector.stream.decode.auto import Looks, auto_decode, fitting, looks_of
 from detector.stream.decode.collectd import collectd_decode
 from detector.stream.decode.csv_rows import csv_decode
 from detector.stream.decode.homie import homie_decode
@@ -49,6 +49,8 @@ FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "auto": lambda definition: auto_decode(definition, _NAMED),
 }
 """The payload formats, by the name that a stream's definition gives."""
+ANYTHING: Final = Looks(_NAMED)
+"""What a message looks like of which no stream says more."""
 REMINDED: Final = frozenset({"homie"})
 """Formats of which the broker's stored copies tell what is true until it is said otherwise."""
 
@@ -80,7 +82,8 @@ class Decoder(NamedTuple):
     a message, those labels and the batch to append to, and returns None or why the message is dropped.
     `named` are the user properties that are labels. `farewell` knows the topics on which entities say
     goodbye, where they do so apart from their values. A decoder that is `reminded` wants to see retained
-    messages too, with a batch of which nobody takes anything.
+    messages too, with a batch of which nobody takes anything. `looks` tells what a message looks like, which
+    is what it is read as where the format is `auto`.
     """
 
     template: Template
@@ -88,6 +91,7 @@ class Decoder(NamedTuple):
     named: frozenset[str] = frozenset()
     farewell: Farewell | None = None
     reminded: bool = False
+    looks: Looks = ANYTHING
 
     def with_properties(self, labels: Mapping[str, str], message: Message) -> Mapping[str, str]:
         """Return the labels of a message: those of its topic, and of its user properties what that lacks.
@@ -113,6 +117,7 @@ def decoder(definition: Definition) -> Decoder:
         named_labels(definition),
         _farewell(definition),
         definition.format in REMINDED,
+        looks_of(definition, fitting(definition, _NAMED)) if definition.format == "auto" else ANYTHING,
     )
 
 

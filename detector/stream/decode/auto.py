@@ -2,41 +2,117 @@
 
 For agents that publish several, and for an operator who does not know. Where one does, the name of the format
 is safer: a payload that is cut may look like another format's, and then is refused for the wrong reason.
+
+What may look alike is asked in the order of how much it takes to look so: a topic that a convention has for
+itself, what begins like JSON or CBOR, and then text, from the strictest grammar to a bare word.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Final
 
+from detector.stream.decode.csv_rows import DELIMITERS_REFUSED
 from detector.stream.decode.documents import parse_document
+from detector.stream.decode.openconfig import looks_like_openconfig
+from detector.stream.decode.prometheus import begins_with_sample
 from detector.stream.decode.records import Decode
+from detector.stream.decode.senml import begins_like_cbor, looks_like_senml
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Message
 
 LOOK_BYTES: Final = 4096
 """How far a text is looked into: a line or two tell."""
 
-_NUMBER: Final = rb"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|[nN]a[nN]|Inf)"
-_COLLECTD = re.compile(rb"\d+(?:\.\d+)?(?::(?:%s|U))+" % _NUMBER)
-# What may be escaped and what may not have no character in common, so that the time is linear.
-_NAME: Final = rb"(?:\\.|[^\s=,\\])++"
-_INFLUX = re.compile(rb"(?:\#[^\n]*+\n)*+[^\s=,{]++(?:,%s=%s)*+ ++%s=\S" % (_NAME, _NAME, _NAME))
-_PROMETHEUS = re.compile(
-    rb"(?:\# *(?:HELP|TYPE|UNIT|EOF)\b|"
-    rb"[a-zA-Z_:][a-zA-Z0-9_:]*+(?:\{[^}]*+\})?[ \t]++%s(?:[ \t]++-?[\d.]++)?[ \t]*+(?:\n|\Z))" % _NUMBER
+_AROUND: Final = "\ufeff\0 \t\r\n"
+_SPARKPLUG: Final = "spBv1.0/"
+_HOMIE: Final = "/homie/"  # there may be levels before it
+_NUMBER: Final = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|[nN]a[nN]|[iI]nf)"
+_COLLECTD = re.compile(rf"(?:\d+(?:\.\d+)?|N)(?::(?:{_NUMBER}|U))+", re.ASCII)
+# What may be escaped and what may not have no character in common, so that the time is linear. The name of a
+# metric may have nearly anything in it; a cell in quotes is none.
+_KEY: Final = r"(?:\\.|[^\s=,\\])++"
+_INFLUX = re.compile(
+    rf'(?:[ \t\r]*+(?:\#[^\n]*+)?+\n)*+[ \t]*+(?!")(?:\\.|[^\s,\\])++(?:,{_KEY}=(?:\\.|[^\s,\\])*+)*+'
+    rf"[ \t]++{_KEY}=\S",
 )
-_CSV = re.compile(rb'(?:"[^"]*"|[^,;\t\n"]*)(?:[,;\t](?:"[^"]*"|[^,;\t\n"]*))+\r?(?:\n|\Z)')
-_WORD = re.compile(rb"\S{1,64}")
-_CBOR_ARRAYS: Final = range(0x80, 0xA0)
-_CBOR: Final = b"\xd9\xd9\xf7"  # a document that says that it is CBOR
+_PROMETHEUS = re.compile(r"\# *(?:HELP|TYPE|UNIT|EOF)\b")
+_DELIMITERS: Final = ",;\t"
+_WORD = re.compile(r"\S{1,64}")
 
-_SENML: Final = {"n", "bn", "bt", "bu", "bv", "v", "vs", "vb", "vd", "s"}
-_OPENCONFIG: Final = {
-    "update", "updates", "delete", "deletes", "prefix", "notification",
-    "sync-response", "sync_response", "syncResponse",
-}  # fmt: skip
+
+class Looks:
+    """What the messages of a stream may look like.
+
+    Args:
+        formats: Those that fit the stream. A topic says nothing of one that does not.
+        delimiter: What is between columns, beside what often is.
+        words: What a payload may be that is one word of a signal.
+    """
+
+    def __init__(self, formats: Container[str], delimiter: str = ",", words: Iterable[str] = ()) -> None:
+        self._formats = formats
+        self._csv = _csv_pattern(delimiter)
+        self._words = frozenset(words)
+
+    def format_of(self, topic: str, payload: bytes) -> str:
+        """Return the format that a message looks like, empty where it looks like none."""
+        if name := self._topic_format(topic):
+            return name
+        if begins_like_cbor(payload):
+            return "senml"
+        look = payload[:LOOK_BYTES]
+        text = look.decode("utf-8", "replace").strip(_AROUND)
+        if not text:
+            return ""
+        if text in self._words:
+            return "value"
+        if text[0] == "[" or (text[0] == "{" and not begins_with_sample(text)):
+            return _json_format(parse_document(payload))
+        return self._text_format(text)
+
+    def _topic_format(self, topic: str) -> str:
+        if topic.startswith(_SPARKPLUG) and "sparkplug" in self._formats:
+            return "sparkplug"
+        return "homie" if _HOMIE in f"/{topic}" and "homie" in self._formats else ""
+
+    def _text_format(self, text: str) -> str:
+        if _COLLECTD.fullmatch(text):
+            return "collectd"
+        if _PROMETHEUS.match(text) or begins_with_sample(text):
+            return "prometheus"
+        if _INFLUX.match(text):
+            return "influx"
+        if self._csv.match(text):
+            return "csv"
+        return "value" if _WORD.fullmatch(text) and "\ufffd" not in text else ""
+
+
+def looks_of(definition: Definition, formats: Container[str]) -> Looks:
+    """Return what the messages of a stream may look like, where these formats fit it."""
+    words = (word for signal in definition.signals for word, _ in signal.words)
+    return Looks(formats, definition.layout.delimiter, words)
+
+
+def fitting(
+    definition: Definition, formats: Mapping[str, Callable[[Definition], Decode]]
+) -> dict[str, Decode]:
+    """Return the decoders of the formats that fit a stream.
+
+    Raises:
+        ValueError: None of them does; the message is that of the last one.
+    """
+    decoders: dict[str, Decode] = {}
+    problem: ValueError | None = None
+    for name, build in formats.items():
+        try:
+            decoders[name] = build(definition)
+        except ValueError as error:
+            problem = error
+    if not decoders and problem is not None:
+        raise problem
+    return decoders
 
 
 def auto_decode(definition: Definition, formats: Mapping[str, Callable[[Definition], Decode]]) -> Decode:
@@ -49,62 +125,37 @@ def auto_decode(definition: Definition, formats: Mapping[str, Callable[[Definiti
     Raises:
         ValueError: None of them fits; the message is that of the last one.
     """
-    decoders: dict[str, Decode] = {}
-    problem: ValueError | None = None
-    for name, build in formats.items():
-        try:
-            decoders[name] = build(definition)
-        except ValueError as error:
-            problem = error
-    if not decoders and problem is not None:
-        raise problem
+    decoders = fitting(definition, formats)
+    looks = looks_of(definition, decoders)
 
     def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
-        if not message.payload.strip(b"\0 \t\r\n"):
-            return Drop.PAYLOAD_EMPTY
-        one = decoders.get(format_of(message.topic, message.payload))
-        return Drop.FORMAT_UNKNOWN if one is None else one(message, labels, batch)
+        one = decoders.get(looks.format_of(message.topic, message.payload))
+        if one is not None:
+            return one(message, labels, batch)
+        return Drop.FORMAT_UNKNOWN if message.payload.strip(b"\0 \t\r\n") else Drop.PAYLOAD_EMPTY
 
     return decode
 
 
-def format_of(topic: str, payload: bytes) -> str:
-    """Return the format that a message looks like, empty where it looks like none."""
-    if topic.startswith("spBv1.0/"):
-        return "sparkplug"
-    text = payload[:LOOK_BYTES].strip(b"\0 \t\r\n")
-    if not text:
-        return ""
-    if text[0] in b"{[":
-        return _json_format(parse_document(payload))
-    if text[0] in _CBOR_ARRAYS or text.startswith(_CBOR):
-        return "senml"
-    if topic.startswith("homie/"):
-        return "homie"
-    return _text_format(text)
-
-
-def _text_format(text: bytes) -> str:
-    if _COLLECTD.fullmatch(text):
-        return "collectd"
-    for name, pattern in (("influx", _INFLUX), ("prometheus", _PROMETHEUS), ("csv", _CSV)):
-        if pattern.match(text):
-            return name
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return ""
-    return "value" if _WORD.fullmatch(text) else ""
+def _csv_pattern(delimiter: str) -> re.Pattern[str]:
+    """Return what a line of cells is like: a text in quotes, or one without the delimiter, and others."""
+    between = re.escape("".join({*_DELIMITERS, *delimiter} - DELIMITERS_REFUSED))
+    cell = rf' *+(?:"(?:[^"]|"")*+" *+|(?!")[^{between}\r\n]*+)'
+    return re.compile(rf"{cell}(?:[{between}]{cell})++(?:[\r\n]|\Z)")
 
 
 def _json_format(document: Any) -> str:
     first = document[0] if isinstance(document, list) and document else document
     if not isinstance(first, dict):  # among them what is broken: the format can say how
         return "json"
-    if isinstance(first.get("fields"), dict) or isinstance(first.get("metrics"), list):
+    if isinstance(document, dict) and _is_telegraf(document):
         return "telegraf-json"
-    if isinstance(document, list) and first.keys() & _SENML and all(len(key) <= 3 for key in first):  # noqa: PLR2004
+    if isinstance(document, list) and looks_like_senml(first):
         return "senml"
-    if first.keys() & _OPENCONFIG or {"name", "timestamp", "values"} <= first.keys():
-        return "openconfig"
-    return "json"
+    return "openconfig" if looks_like_openconfig(first) else "json"
+
+
+def _is_telegraf(document: Mapping[str, Any]) -> bool:
+    metrics = document.get("metrics")
+    metric = metrics[0] if isinstance(metrics, list) and metrics else document
+    return isinstance(metric, dict) and isinstance(metric.get("fields"), dict)

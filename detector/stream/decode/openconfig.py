@@ -33,6 +33,7 @@ from detector.stream.nouns import Batch, Drop, Entity, Message
 
 _SYNC: Final = ("sync-response", "sync_response", "syncResponse")  # the device has sent all that there is
 _CONTENTS: Final = ("updates", "update", "deletes", "delete")
+_EVENT: Final = frozenset({"name", "timestamp", "tags", "values", "deletes"})
 _NO_TAGS: Final[Mapping[str, Any]] = {}
 
 
@@ -106,6 +107,25 @@ def openconfig_names(message: Message) -> tuple[Mapping[str, Any], Mapping[str, 
     around = dict(records[0].envelope or {}) if records else {}
     beside = {name: text for name, text in around.items() if isinstance(text, str)}
     return (beside | dict(records[0].tags) if records else {}), values
+
+
+def looks_like_openconfig(document: Mapping[str, Any]) -> bool:
+    """Say whether an object has the shape of what this format reads, and not only a name or two of it."""
+    if {"name", "timestamp"} <= document.keys() <= _EVENT:
+        return isinstance(document.get("values"), dict) or isinstance(document.get("deletes"), list)
+    several = document.get("notification")
+    inside = several[0] if isinstance(several, list) and several else document.get("update")
+    synced = any(isinstance(document.get(name), bool) for name in _SYNC)
+    return synced or _looks_like_notification(document) or _looks_like_notification(inside)
+
+
+def _looks_like_notification(one: Any) -> bool:
+    if not isinstance(one, dict) or "timestamp" not in one:
+        return False
+    updates = next((one[name] for name in ("updates", "update") if name in one), None)
+    if not isinstance(updates, list):
+        return updates is None and any(isinstance(one.get(name), list) for name in ("deletes", "delete"))
+    return all(isinstance(update, dict) and ("path" in update or "Path" in update) for update in updates[:1])
 
 
 def _parts(document: Any, tree: Tree) -> list[_Part]:

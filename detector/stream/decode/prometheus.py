@@ -121,6 +121,18 @@ def _follows_the_format(text: str) -> bool:
     return bool(_SAMPLE.search(lines)) or not _CONTENT.search(lines)
 
 
+def begins_with_sample(text: str) -> bool:
+    """Say whether the first line that is no comment is a sample, with a number for a value and for a time."""
+    if text[:1] == "{" and not _QUOTED_NAME.match(f"\n{text}"):  # as nearly all JSON
+        return False
+    lines = _lines(text)
+    first = _CONTENT.search(lines)
+    sample = _SAMPLE.match(lines, first.start()) if first else None
+    return sample is not None and all(
+        isinstance(plain_number(one), float) for one in sample.group(3, 4) if one
+    )
+
+
 def _group(
     samples: list[Sample],
     picks: Mapping[str, Picks],

@@ -39,6 +39,7 @@ _CBOR_LABELS: Final = {
     -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
 }  # fmt: skip
+_LABELS: Final = frozenset((*_CBOR_LABELS.values(), "ct", "bct"))  # RFC 9193 adds content formats
 _ARRAYS = (b"\x80", b"\x9f")  # the first byte of a CBOR array, from and to
 _SELF_DESCRIBED = b"\xd9\xd9\xf7"  # or of a document that says that it is CBOR
 _NUMBER = (int, float)
@@ -90,6 +91,15 @@ def senml_decode(definition: Definition) -> Decode:
     return decode
 
 
+def looks_like_senml(record: Mapping[str, Any]) -> bool:
+    """Say whether the first record of a pack in JSON has labels of SenML and no others.
+
+    It has a name, or there are bases in it for those that follow.
+    """
+    known = all(label in _LABELS or label.endswith("_") for label in record)
+    return known and ("n" in record or any(label in record for label in _BASES))
+
+
 class _Everything:
     """All signals that there may be."""
 
@@ -110,13 +120,14 @@ def senml_names(message: Message) -> tuple[Mapping[str, str], Mapping[str, Any]]
 
 def _parse(payload: bytes) -> list[Any] | Drop:
     """Return the records of a pack, or why it is none."""
-    pack = parse_cbor(payload, DEPTH_MAX) if _is_cbor(payload) else parse_document(payload)
+    pack = parse_cbor(payload, DEPTH_MAX) if begins_like_cbor(payload) else parse_document(payload)
     if isinstance(pack, Drop):
         return pack
     return pack if isinstance(pack, list) and len(pack) <= RECORDS_MAX else Drop.WRONG_SHAPE
 
 
-def _is_cbor(payload: bytes) -> bool:
+def begins_like_cbor(payload: bytes) -> bool:
+    """Say whether the first byte of a payload is that of an array in CBOR; no text has it there."""
     return _ARRAYS[0] <= payload[:1] <= _ARRAYS[1] or payload.startswith(_SELF_DESCRIBED)
 
 
