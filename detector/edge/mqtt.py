@@ -125,7 +125,7 @@ class Subscriber:
             reconnects_total=max(conversation.connects_total - 1, 0),
             connect_failures=dict(conversation.attempts.failures),
             failure=conversation.attempts.failure,
-            received=dict(zip(self._filters, self._reception.received, strict=True)),
+            received=dict(zip(self._filters, self._reception.received[:-1], strict=True)),
             callback_errors_total=self._reception.errors_total,
             inbox_messages=len(self._inbox),
             inbox_messages_max=self._inbox.messages_max,
