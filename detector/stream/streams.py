@@ -86,7 +86,7 @@ class Streams:
     def _remind(self, message: Message) -> None:
         """Show the broker's stored copy to the decoders that learn from it; it is no sample of theirs."""
         for one in self._decoders:
-            labels = one.template.match(message.topic) if one.reminded else None
+            labels = one.template.match(message.topic) if one.is_reminded_by(message.topic) else None
             if labels is not None:
                 one.decode(message, labels, Batch())
 

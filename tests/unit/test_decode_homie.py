@@ -1,6 +1,7 @@
 """Format `homie`: topics and payloads of versions 3, 4 and 5 of the convention."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -223,8 +224,9 @@ def test_a_topic_that_is_not_the_base_of_all_devices_is_refused(topic):
 # In the pipeline
 
 
-def test_what_the_broker_stores_is_no_sample_and_tells_who_belongs_to_whom():
-    streams = Streams([StreamPipeline(ROOMS, None)])
+@pytest.mark.parametrize("name", ["homie", "auto"])
+def test_what_the_broker_stores_is_no_sample_and_tells_who_belongs_to_whom(name):
+    streams = Streams([StreamPipeline(replace(ROOMS, format=name), None)])
     stored = [
         Message("homie/5/lamp/$description", b'{"root":"bridge"}', ARRIVAL_S, retained=True),
         Message("homie/5/lamp/climate/temperature", b"20", ARRIVAL_S, retained=True),
@@ -236,3 +238,25 @@ def test_what_the_broker_stores_is_no_sample_and_tells_who_belongs_to_whom():
     streams.feed([Message("homie/5/lamp/climate/temperature", b"20", ARRIVAL_S)])
     streams.feed([Message("homie/5/bridge/$state", b"lost", ARRIVAL_S)])
     assert streams.streams[0].states()[0] is State.SILENT
+
+
+def test_whom_auto_knows_falls_silent_as_whom_homie_knows():
+    host = Host(replace(ROOMS, format="auto"))
+    described(host, "lamp", {"root": "bridge"})
+    assert lost(host, "bridge") == ["bridge", "lamp"]
+    assert host.hear("homie/room-1/$state", "") is None
+    assert host.gone == [{"device": "room-1"}]
+
+
+@pytest.mark.parametrize(
+    ("stream", "topic", "reminded"),
+    [
+        (ROOMS, "homie/5/lamp/$description", True),
+        (replace(ROOMS, format="auto"), "homie/5/lamp/$description", True),
+        (replace(ROOMS, format="auto", topic="home/#"), "home/lamp", False),
+        (replace(ROOMS, format="auto", topic="homie/{device}/{node}/+"), "homie/5/lamp/$description", False),
+        (replace(ROOMS, format="json"), "homie/5/lamp/$description", False),
+    ],
+)
+def test_stored_copies_are_shown_to_homie_alone(stream, topic, reminded):
+    assert decoder(stream).is_reminded_by(topic) is reminded

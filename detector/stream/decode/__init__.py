@@ -81,17 +81,21 @@ class Decoder(NamedTuple):
     `template` says which topics are the stream's, and gives the labels that they carry. `decode` takes
     a message, those labels and the batch to append to, and returns None or why the message is dropped.
     `named` are the user properties that are labels. `farewell` knows the topics on which entities say
-    goodbye, where they do so apart from their values. A decoder that is `reminded` wants to see retained
-    messages too, with a batch of which nobody takes anything. `looks` tells what a message looks like, which
-    is what it is read as where the format is `auto`.
+    goodbye, where they do so apart from their values. `looks` tells what a message looks like, which is
+    what it is read as where the format is `auto`.
     """
 
     template: Template
     decode: Decode
     named: frozenset[str] = frozenset()
     farewell: Farewell | None = None
-    reminded: bool = False
     looks: Looks = ANYTHING
+    format: str = ""
+
+    def is_reminded_by(self, topic: str) -> bool:
+        """Say whether retained messages of a topic are shown to it too, in a batch of which nobody takes."""
+        name = self.looks.topic_format(topic) if self.format == "auto" else self.format
+        return name in REMINDED
 
     def with_properties(self, labels: Mapping[str, str], message: Message) -> Mapping[str, str]:
         """Return the labels of a message: those of its topic, and of its user properties what that lacks.
@@ -116,8 +120,8 @@ def decoder(definition: Definition) -> Decoder:
         FORMATS[definition.format](definition),
         named_labels(definition),
         _farewell(definition),
-        definition.format in REMINDED,
         looks_of(definition, fitting(definition, _NAMED)) if definition.format == "auto" else ANYTHING,
+        definition.format,
     )
 
 

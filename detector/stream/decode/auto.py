@@ -58,7 +58,7 @@ class Looks:
 
     def format_of(self, topic: str, payload: bytes) -> str:
         """Return the format that a message looks like, empty where it looks like none."""
-        if name := self._topic_format(topic):
+        if name := self.topic_format(topic):
             return name
         if begins_like_cbor(payload):
             return "senml"
@@ -72,7 +72,8 @@ class Looks:
             return _json_format(parse_document(payload))
         return self._text_format(text)
 
-    def _topic_format(self, topic: str) -> str:
+    def topic_format(self, topic: str) -> str:
+        """Return the format that a topic alone says, empty where it says none."""
         if topic.startswith(_SPARKPLUG) and "sparkplug" in self._formats:
             return "sparkplug"
         return "homie" if _HOMIE in f"/{topic}" and "homie" in self._formats else ""
