@@ -435,6 +435,23 @@ def test_deletes_come_before_the_updates_beside_them():
     assert batch.entities == [("r1", "e1")]
 
 
+def test_an_event_of_values_and_deletes_is_both():
+    merged = event({"/a/oper-status": "UP"}, interface_name="e1") | {
+        "deletes": ["/interfaces/interface[name=e2]"]
+    }
+    for document in (merged, [merged]):
+        drop, batch = decode(document)
+        assert (drop, batch.entities, batch.value) == (None, [("r1", "e1")], [1.0])
+        assert batch.silenced == [(0, {"source": "r1", "interface_name": "e2"})]
+
+
+@pytest.mark.parametrize(("deletes", "refused"), [([], 0), (None, 0), (["/x"], 0), ("/x", 1), ([5], 0)])
+def test_deletes_that_say_nothing_cost_no_value_beside_them(deletes, refused):
+    drop, batch = decode([event({"/a/oper-status": "UP"}, interface_name="e1") | {"deletes": deletes}])
+    assert (drop, batch.value, batch.silenced) == (None, [1.0], [])
+    assert batch.dropped == Counter({Drop.WRONG_SHAPE: refused} if refused else {})
+
+
 def test_updates_that_are_refused_beside_a_goodbye_are_counted():
     drop, batch = decode(notice({"Path": "a["}, deletes=["interfaces/interface[name=e1]"]))
     assert (drop, batch.dropped, len(batch.silenced)) == (None, Counter({Drop.WRONG_SHAPE: 1}), 1)

@@ -85,7 +85,7 @@ def openconfig_decode(definition: Definition) -> Decode:
                 one.fields, one.tags, one.body, one.envelope, labels, message.arrival_s, batch
             )
 
-        if _has_values(document):
+        if _has_values(document) and not document.get("deletes"):
             return append(_event(document, tree))
         parts = _parts(document, tree)
         gone = [entity for part in parts for entity in _gone(part, tree, labels, read_entity)]
@@ -136,12 +136,9 @@ def _parts(document: Any, tree: Tree) -> list[_Part]:
 
 
 def _has_values(document: Any) -> bool:
-    """Say whether a document is an event of gnmic that has values and nothing else."""
+    """Say whether a document is an event of gnmic that has values; a merged one may have deletes too."""
     return (
-        isinstance(document, dict)
-        and isinstance(document.get("values"), dict)
-        and "updates" not in document
-        and "deletes" not in document
+        isinstance(document, dict) and isinstance(document.get("values"), dict) and "updates" not in document
     )
 
 
@@ -149,7 +146,8 @@ def _parts_of(document: Any, tree: Tree) -> list[_Part]:
     if not isinstance(document, dict):
         return [Drop.WRONG_SHAPE]
     if _has_values(document):
-        return [_event(document, tree)]
+        deletes = [_notification(document, document, tree)] if document.get("deletes") else []
+        return [*deletes, _event(document, tree)]
     held, several = document.get("update"), document.get("notification")
     if isinstance(held, dict):
         return [_notification(held, document, tree)]
