@@ -1,14 +1,16 @@
 """Format `collectd`: what collectd 5.12 published of a Debian machine, and what its protocol also allows."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from detector.stream.decode import decoder
-from detector.stream.decode.collectd import NAME_CHARS_MAX, NAMES_MAX, PAYLOAD_BYTES_MAX
+from detector.stream.decode.collectd import NAME_CHARS_MAX, NAMES_MAX, PAYLOAD_BYTES_MAX, SOURCES
 from detector.stream.definition import Definition, Layout, Signal
 from detector.stream.nouns import Batch, Drop, Message
+from tests.support.programs import data
 
 ARRIVAL_S = 1_795_444_704.5
 TIME_S = 1_795_444_703.913
@@ -209,6 +211,33 @@ def test_a_topic_of_too_few_levels_names_nothing(topic):
 def test_a_field_that_leaves_open_which_value_it_means_is_refused(field, message):
     with pytest.raises(ValueError, match=message):
         decoder(replace(INTERFACES, signals=(Signal("x", field=field),)))
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "place"),
+    [
+        ("if_octets-eth0.100.rx", "if_octets-eth0.100", 1),
+        ("vlan/if_octets-eth0.100.1", "if_octets-eth0.100", 2),
+        ("smart_attribute-temperature-celsius.pretty", "smart_attribute-temperature-celsius", 4),
+        ("mysql_qcache.hits", "mysql_qcache", 1),
+        ("ping-192.0.2.1.value", "ping-192.0.2.1", 1),
+    ],
+)
+def test_a_source_is_behind_the_last_dot(field, kind, place):
+    stream = replace(INTERFACES, entity=("device",), signals=(Signal("x", field=field),))
+    assert decode(stream, f"collectd/r1/vlan/{kind}", b"5:1:2:3:4\0")[1].value == [place]
+
+
+def test_the_sources_are_those_of_collectd():
+    """Of every type in its types.db that has several; other versions of it may have more types."""
+    lines = data("/usr/share/collectd/types.db").read_text().splitlines()
+    # A source is name:type:min:max; between two stands a comma, or only white space.
+    types = {
+        line.split()[0]: tuple(re.findall(r"(\w+):[A-Z]{2}", line)) for line in lines if line[:1].isalpha()
+    }
+    several = {name: sources for name, sources in types.items() if len(sources) > 1}
+    assert len(several) > 30
+    assert several == {name: sources for name, sources in SOURCES.items() if name in types}
 
 
 def test_a_flood_of_topics_is_forgotten():

@@ -57,6 +57,13 @@ _TYPES = {
     ("processes", "threads"): "ps_count",
     ("user", "syst"): "ps_cputime",
     ("uncompressed", "compressed"): "compression",
+    ("state", "reason"): "domain_state",
+    ("value", "threshold"): "voltage_threshold",
+    ("current", "worst", "threshold", "pretty"): "smart_attribute",
+    ("current", "target", "minlimit", "maxlimit"): "arc_size",
+    ("demand_data", "demand_metadata", "prefetch_data", "prefetch_metadata"): "arc_counts",
+    ("hits", "inserts", "not_cached", "lowmem_prunes", "queries_in_cache"): "mysql_qcache",
+    ("running", "connected", "cached", "created"): "mysql_threads",
 }
 SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
     name: sources for sources, names in _TYPES.items() for name in names.split()
@@ -179,7 +186,8 @@ def _pick(
 
 def _check_field(stream: str, field: str) -> None:
     """Refuse what can be seen to be wrong of a field; that its type is known here is not asked."""
-    kind, _, source = field.rpartition("/")[2].partition(".")
+    name = field.rpartition("/")[2]
+    kind, _, source = name.rpartition(".") if "." in name else (name, "", "")
     sources = SOURCES.get(kind.partition("-")[0])
     if sources and source not in sources and not (source.isdecimal() and int(source) < len(sources)):
         known = ", ".join(f"{kind}.{name}" for name in sources)
