@@ -99,7 +99,7 @@ def test_what_is_no_value_is_refused(payload, reason, counted):
         "$homie", "$name", "$nodes", "$stats/uptime", "$fw/name", "$implementation/config", "climate/$name",
         "climate/$properties", "climate/temperature/$datatype", "climate/temperature/$unit",
         "climate/temperature/set", "climate/temperature/$target", "$log/warn", "$alert/battery", "climate",
-        "climate/humidity", "climate/level", "temperature",
+        "climate/humidity", "climate/level",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("base", ["homie", "homie/5"])
@@ -110,13 +110,32 @@ def test_attributes_commands_and_other_properties_are_no_samples(base, name):
 
 
 @pytest.mark.parametrize(
-    "topic", ["homie/$broadcast/alert", "homie/5/$broadcast/alert", "homie", "homie/5", "homie/5/x"]
+    "topic",
+    [
+        "homie/$broadcast/alert",
+        "homie/5/$broadcast/alert",
+        "homie",
+        "homie/5",
+        "homie/5/x",
+        "homie/x/temperature",
+    ],
 )
 def test_what_is_no_device_is_no_sample(topic):
     assert Host().hear(topic, "1") is Drop.NO_SIGNAL
 
 
 # States
+
+
+@pytest.mark.parametrize("base", ["homie", "homie/5"])
+def test_a_device_may_be_called_as_the_version_is(base):
+    host = Host()
+    assert host.hear(f"{base}/5/climate/temperature", "21.5") is None
+    assert host.batch.entities == [("5", "climate")]
+    assert host.hear(f"{base}/5/climate/$name", "21.5") is Drop.NO_SIGNAL
+    assert host.hear(f"{base}/5/climate/temperature/$unit", "21.5") is Drop.NO_SIGNAL
+    assert host.hear(f"{base}/5/$state", "lost") is None
+    assert host.gone == [{"device": "5"}]
 
 
 @pytest.mark.parametrize("base", ["homie", "homie/5"])

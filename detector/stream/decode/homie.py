@@ -68,7 +68,7 @@ class _Devices:
         """Read a message; see `Decoder`."""
         levels = message.topic.split("/")
         base, levels = "/".join(levels[: self._base_levels]), levels[self._base_levels :]
-        if levels[:1] == [_VERSION]:
+        if _has_version(levels):
             levels = levels[1:]
         if levels[1:] == ["$state"]:
             return self._take_state((base, levels[0]), message.payload, labels, batch)
@@ -128,6 +128,17 @@ class _Devices:
         if len(self._roots) < self._roots_max:
             self._roots[device] = root
             self._children.setdefault(root, set()).add(device[1])
+
+
+def _has_version(levels: list[str]) -> bool:
+    """Say whether the first level is a version, as from 5 on, and not a device that is called so.
+
+    A device has its values two levels below it, and its attributes one.
+    """
+    if levels[:1] != [_VERSION]:
+        return False
+    attribute = len(levels) == _PROPERTY_LEVELS and levels[2].startswith("$")
+    return attribute or len(levels) > _PROPERTY_LEVELS
 
 
 def _duration_s(text: str) -> float | None:
