@@ -16,6 +16,7 @@ from detector.stream.decode import Decoder, decoder
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
 from detector.stream_settings import StreamSettings
+from detector.wording import off_by
 
 HEALTH_S = 2.0
 """How long a daemon may take to answer, twice: whoever asks for its health gives up after five seconds."""
@@ -84,8 +85,8 @@ def _leaving(one: Decoder, message: Message) -> dict[str, str] | None:
     return one.farewell.leaving(message.topic)
 
 
-def _disbelief(definition: Definition, ahead_s: float) -> Drop | None:
-    """Return why the clock of a stream would not believe a time; a data clock follows whatever comes."""
+def disbelief(definition: Definition, ahead_s: float) -> Drop | None:
+    """Return why a stream would not believe a time so far ahead of its arrival; a data clock follows any."""
     if definition.clock == "data" or -definition.age_max_s <= ahead_s <= definition.future_max_s:
         return None
     return Drop.TIME_FUTURE if ahead_s > 0 else Drop.TIME_OLD
@@ -159,8 +160,5 @@ def _kind(signal: Signal) -> str:
 
 
 def _doubt(definition: Definition, ahead_s: float) -> str:
-    reason = _disbelief(definition, ahead_s)
-    if reason is None:
-        return ""
-    how = f"{ahead_s:.0f} s ahead" if ahead_s > 0 else f"{-ahead_s:.0f} s old"
-    return f", dropped, {reason}: {how}"
+    reason = disbelief(definition, ahead_s)
+    return f", dropped, {reason}: {off_by(ahead_s)}" if reason else ""

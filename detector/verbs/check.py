@@ -6,14 +6,13 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.arguments import FAILED, OK, Verbs, add_verb, load_settings
 
 if TYPE_CHECKING:
-    from detector.stream.definition import Definition
+    from detector.settings import Settings
 
 
 def check(verbs: Verbs) -> None:
@@ -34,7 +33,7 @@ def _checked(asked: argparse.Namespace) -> int:
 
     settings = load_settings(asked)
     if asked.capture:
-        return _surveyed(asked.capture, [stream.definition() for stream in settings.streams])
+        return _surveyed(asked.capture, settings)
     if asked.message:
         topic, payload = asked.message
         lines, good = check.message(settings, topic, _payload(payload))
@@ -44,11 +43,12 @@ def _checked(asked: argparse.Namespace) -> int:
     return OK if good else FAILED
 
 
-def _surveyed(path: Path, definitions: Sequence[Definition]) -> int:
+def _surveyed(path: Path, settings: Settings) -> int:
     from detector.edge.capture import Skip, read_capture  # noqa: PLC0415
     from detector.survey import Survey  # noqa: PLC0415
 
-    survey, skipped = Survey(definitions), Counter[Skip]()
+    definitions = [stream.definition() for stream in settings.streams]
+    survey, skipped = Survey(definitions, settings.mqtt.payload_bytes_max), Counter[Skip]()
     for file in sorted(path.rglob("*.ndjson")) if path.is_dir() else [path]:
         survey.take(read_capture(file, skipped))
     print("\n".join(survey.lines()))

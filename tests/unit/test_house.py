@@ -92,6 +92,8 @@ MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "eval
 MIDDLE |= {"daemon_settings", "transport_settings", "secret_files"}
 OUTERMOST = {
     "survey",
+    "survey_stream",
+    "wording",
     "cli",
     "verbs",
     "arguments",

@@ -1,6 +1,8 @@
 """What `check --capture` tells of a capture."""
 
 import json
+from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -20,10 +22,23 @@ def metric(interface, time_s, **fields):
     return json.dumps({"fields": fields, "tags": {"interface": interface}, "timestamp": time_s}).encode()
 
 
-def told(*messages, definitions=(INTERFACES,)):
-    survey = Survey(definitions)
-    survey.take(Message(topic, payload, 5.0) for topic, payload in messages)
+ARRIVAL_S = 1_760_000_020.0
+
+
+def told(*messages, definitions=(INTERFACES,), arrival_s=ARRIVAL_S):
+    survey = Survey(definitions, 1000)
+    survey.take(Message(topic, payload, arrival_s) for topic, payload in messages)
     return survey.lines()
+
+
+def spoken(*entities, times=1, **changed):
+    definition = replace(INTERFACES, signals=(Signal("in_octets"), Signal("in_errors")), **changed)
+    messages = [
+        (f"telegraf/{device}/interfaces", metric(interface, ARRIVAL_S + k, in_octets=k, in_errors=k % 3))
+        for k in range(times)
+        for device, interface in entities
+    ]
+    return told(*messages, definitions=(definition,))
 
 
 def test_of_a_stream_it_tells_who_speaks_how_often_and_what_is_never_there():
@@ -47,6 +62,78 @@ def test_of_a_stream_it_tells_who_speaks_how_often_and_what_is_never_there():
 def test_what_is_refused_is_told_with_an_example():
     lines = told(("telegraf/r1/interfaces", b"{\n"), ("telegraf/r1/interfaces", b"{"))
     assert "  refused: 2 not_json, such as telegraf/r1/interfaces '{\\n'" in lines
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "arrival_s", "clock", "refused"),
+    [
+        (-7200, ARRIVAL_S, "wall", "time_old (7200 s old)"),
+        (7200, ARRIVAL_S, "wall", "time_future (7200 s ahead)"),
+        (-3000, ARRIVAL_S, "wall", ""),
+        (-7200, ARRIVAL_S, "data", ""),  # it follows whatever comes
+        (-7200, nan, "wall", ""),  # mosquitto_sub -v does not say when
+    ],
+)
+def test_a_time_that_the_stream_would_not_believe_is_refused(ahead_s, arrival_s, clock, refused):
+    message = "telegraf/r1/interfaces", metric("eth0", ARRIVAL_S + ahead_s, in_octets=1)
+    lines = told(message, definitions=(replace(INTERFACES, clock=clock),), arrival_s=arrival_s)
+    count = 0 if refused else 1
+    assert lines[1].startswith(f"stream interfaces: {count} of 1 messages taken, {count} samples;")
+    such = [f"  refused: 1 {refused}, such as {message[0]} {message[1].decode()}"] if refused else []
+    assert [line for line in lines if "refused" in line] == such
+
+
+@pytest.mark.parametrize(
+    ("limits", "taken", "told_so", "reason"),
+    [
+        ({}, 6, [], ""),
+        ({"entities_max": 3}, 6, [], ""),
+        (
+            {"entities_max": 1},
+            2,
+            ["  entities_max = 1 is too small: there is no room for 2 of them"],
+            "4 entities_max",
+        ),
+        (
+            {"device_entities_max": 1},
+            4,
+            ["  device_entities_max = 1 is too small: there is no room for 1 of them"],
+            "2 device_entities_max",
+        ),
+    ],
+)
+def test_a_limit_that_is_too_small_for_what_was_captured_is_told(limits, taken, told_so, reason):
+    lines = spoken(("r1", "e1"), ("r1", "e2"), ("r2", "e1"), times=2, **limits)
+    assert lines[1].startswith(f"stream interfaces: {taken} of 6 messages taken, {2 * taken} samples;")
+    assert lines[2] == "  entities (device, interface): 3: r1 e1, r1 e2, r2 e1"
+    assert [line for line in lines if "too small" in line] == told_so
+    assert [line.split(",")[0] for line in lines if "refused" in line] == [f"  refused: {reason}"] * bool(
+        reason
+    )
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_gauge_that_never_falls_is_told_with_what_to_write_instead(counts):
+    lines = spoken(("r1", "e1"), ("r2", "e1"), times=6 if counts else 5)
+    said = '  gauges that never fall: in_octets; counters? if so: in_octets = { kind = "counter" }'
+    assert (said in lines) == counts
+    assert not any("in_errors" in line for line in lines)
+
+
+def test_a_wrap_is_no_fall_and_a_name_that_needs_quotes_gets_them():
+    octets = Definition("s", ("device",), (Signal("in-octets 32"),), 5.0, 60, "t/{device}")
+    values = [(2**32 - 5 * 10**8 + k * 10**8) % 2**32 for k in range(12)]
+    messages = [("t/r1", b'{"in-octets 32": %d}' % value) for value in values]
+    lines = told(*messages, definitions=(octets,))
+    key = '"in-octets 32"'
+    assert f'  gauges that never fall: in-octets 32; counters? if so: {key} = {{ kind = "counter" }}' in lines
+
+
+def test_a_payload_that_is_too_large_reaches_no_stream():
+    lines = told(("telegraf/r1/interfaces", b"{" + b" " * 1000), ("a", b" " * 1002))
+    limit = "mqtt.payload_bytes_max is 1000"
+    assert lines[1] == f"refused: 2 payload_too_large, such as a of 1002 bytes; {limit}"
+    assert lines[2] == "stream interfaces: nothing in the capture is on telegraf/{device}/interfaces"
 
 
 def test_what_no_stream_reads_is_told_by_its_shape():
