@@ -21,7 +21,7 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry
 
-from detector import __version__
+from detector import __version__, secret_files
 from detector.caution import cautions
 from detector.edge import systemd
 from detector.edge.http import HttpServer
@@ -72,6 +72,8 @@ class Daemon:
         self._settings = settings
         for line in cautions(settings, time.time()):
             say(LOG, "caution", logging.WARNING, what=line)
+        if names := secret_files.used_credentials(dict(settings.mqtt).values()):
+            say(LOG, "credentials", used=", ".join(names))
         self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
         self._subscriber = Subscriber(
             settings.mqtt, password(settings.mqtt), _subscriptions(settings.streams)

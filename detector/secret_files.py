@@ -9,13 +9,16 @@ from pathlib import Path
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 """The variable in which systemd tells a service where its credentials are, see systemd.exec(5)."""
+CREDENTIAL = "mqtt-"
+"""What the name of each begins with."""
 
 
 def credentials(keys: Iterable[str], given: Mapping[str, object]) -> dict[str, str]:
     """Return the credentials of this service as settings of the table `[mqtt]`.
 
     `LoadCredential=mqtt-password:PATH` in the unit is `password_file`, and so for each key that ends in
-    `_file`. One that is given, or whose twin is, is not looked for.
+    `_file`. What is given, itself or as its twin, goes before it; but not a file that this user may not read:
+    root named it, who reads it, and it is there as a credential because the service does not.
     """
     directory = os.environ.get(CREDENTIALS)
     if not directory:
@@ -23,10 +26,32 @@ def credentials(keys: Iterable[str], given: Mapping[str, object]) -> dict[str, s
     found = {}
     for key in keys:
         twin = key.removesuffix("_file")
-        file = Path(directory, "mqtt-" + twin.replace("_", "-"))
-        if key != twin and not {key, twin} & set(given) and file.is_file():
+        file = Path(directory, CREDENTIAL + twin.replace("_", "-"))
+        missing = key not in given or _is_denied(given[key])
+        if key != twin and twin not in given and missing and file.is_file():
             found[key] = str(file)
     return found
+
+
+def used_credentials(files: Iterable[object]) -> list[str]:
+    """Return the names of the credentials among files."""
+    directory = os.environ.get(CREDENTIALS)
+    return [
+        file.name for file in files if directory and isinstance(file, Path) and file.parent == Path(directory)
+    ]
+
+
+def _is_denied(file: object) -> bool:
+    """Say whether a file is there, as far as one can see, and this user may not read it."""
+    if not isinstance(file, str):
+        return False
+    try:
+        Path(file).stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return not os.access(file, os.R_OK, effective_ids=True)
 
 
 def read(file: Path) -> str:

@@ -195,7 +195,7 @@ def load(path: Path | None, flags: Mapping[str, str] | None = None) -> Settings:
                 raise SettingsError(f"{section}: not a table")
             tree[section] = given | keys
     if isinstance(mqtt := tree.get("mqtt", {}), dict):
-        tree["mqtt"] = secret_files.credentials(MqttSettings.model_fields, mqtt) | mqtt
+        tree["mqtt"] = mqtt | secret_files.credentials(MqttSettings.model_fields, mqtt)
     try:
         settings = Settings(**tree)
     except ValidationError as error:

@@ -108,6 +108,7 @@ def test_a_daemon_that_connects_with_all_secrets_shows_none(setup, broker, way, 
     ) as daemon:
         daemon.wait_until_ready()
         assert not shown(daemon.log, *pages(daemon))
+        assert ("mqtt-password" in daemon.log) == (way == "credential"), "which credentials are used is said"
 
 
 @pytest.mark.parametrize("wrong", SECRETS)

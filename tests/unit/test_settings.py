@@ -1,7 +1,10 @@
 """Settings: strict, layered, secretive; the reference file is complete and true."""
 
 import logging
+import os
 import re
+import shutil
+import tempfile
 import tomllib
 import typing
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
-from detector import daemon_settings, settings, stream_settings, transport_settings
+from detector import daemon_settings, secret_files, settings, stream_settings, transport_settings
 from detector.settings import SettingsError, load
 from detector.simulate.output import stream_settings as simulated
 from detector.stream.decode import FORMATS
@@ -18,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config/detector.toml"
 BROKEN = ROOT / "tests/data/config"
 SECRET = "correct horse battery staple"
+NOBODY = 65534
 
 TABLES = {
     "mqtt": settings.MqttSettings,
@@ -331,6 +335,44 @@ def test_credentials_of_certificates_are_found_too(tmp_path, monkeypatch):
     assert mqtt.tls_certificate_file == tmp_path / "mqtt-tls-certificate"
     assert mqtt.tls_key_file == tmp_path / "mqtt-tls-key"
     assert mqtt.password_file is None
+
+
+@pytest.fixture
+def service():
+    """Return a directory that everybody can enter; a test of root may become somebody else in it."""
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o755)
+    yield directory
+    os.seteuid(os.getuid())
+    shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize(
+    ("mode", "named", "taken"),
+    [
+        (0o600, "mine", "mqtt-password"),  # as the README makes it, for root alone
+        (0o644, "mine", "mine"),  # what is named goes before
+        (0o600, "missing", "missing"),  # a wrong name is told, not forgiven
+    ],
+)
+def test_a_file_that_the_service_may_not_read_gives_way_to_the_credential_of_its_key(
+    service, monkeypatch, mode, named, taken
+):
+    credentials = service / "credentials"
+    credentials.mkdir()
+    (credentials / "mqtt-password").write_text(SECRET)
+    (service / "mine").write_text("mine")
+    (service / "mine").chmod(mode if os.getuid() == 0 else mode & 0o044)
+    flags = {"mqtt.username": "u", "mqtt.password_file": str(service / named)}
+    if os.getuid() == 0:
+        assert load(None, flags).mqtt.password_file == service / named
+        os.seteuid(NOBODY)
+    assert load(None, flags).mqtt.password_file == service / named, "there are no credentials"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    mqtt = load(None, flags).mqtt
+    assert mqtt.password_file in (service / taken, credentials / taken)
+    used = secret_files.used_credentials(dict(mqtt).values())
+    assert used == (["mqtt-password"] if taken == "mqtt-password" else [])
 
 
 def test_a_credential_that_cannot_be_used_is_refused_like_a_setting(tmp_path, monkeypatch):
