@@ -1,9 +1,15 @@
-"""Secrets and certificates before the first connection: what cannot be used, and what should be mended."""
+"""Before the first connection: secrets and certificates that cannot be used, and what should be mended."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from detector.edge import tls, websocket
 from detector.settings import Settings, SettingsError, password
+from detector.stream_settings import StreamSettings
+
+OF_THE_BROKER = "$SYS"
+"""Where a broker publishes its own figures; filters that begin with a wildcard leave them out."""
 
 
 def cautions(settings: Settings, now_s: float) -> list[str]:
@@ -18,7 +24,22 @@ def cautions(settings: Settings, now_s: float) -> list[str]:
     tls.context(settings.mqtt)
     websocket.headers(settings.mqtt)
     doubts = [validity.doubt(now_s) for validity in tls.validities(settings.mqtt)]
-    return [*settings.warnings, *(doubt for doubt in doubts if doubt)]
+    broad = _too_broad(settings.streams)
+    return [*settings.warnings, *(doubt for doubt in doubts if doubt), *broad]
+
+
+def _too_broad(streams: Sequence[StreamSettings]) -> Iterator[str]:
+    """Yield a line for each subscription that ends in `#` and leaves out nothing before it."""
+    for stream in streams:
+        for text in stream.subscriptions:
+            *levels, last = text.split("/")
+            fixed = [level for level in levels if level != "+"]
+            if last == "#" and fixed in ([], [OF_THE_BROKER]):
+                what = "every figure of the broker itself" if fixed else "every message of the broker"
+                yield (
+                    f"stream {stream.name}: {text} brings {what} to this process; "
+                    "begin the topic with what only the agents of this stream publish under, as in telegraf/#"
+                )
 
 
 def refuse_expired(settings: Settings, now_s: float) -> None:

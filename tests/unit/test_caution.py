@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from detector import check
-from detector.settings import SettingsError, load
+from detector.settings import Settings, SettingsError, load
 from tests.support.certificates import DAY, Authority
 from tests.support.daemon import command
 
@@ -67,6 +67,32 @@ def test_check_refuses_a_secret_that_cannot_be_used(written, pki, more, what):
     with pytest.raises(SettingsError) as caught:
         check.everything(load(written(pki.client(), more)))
     assert str(caught.value) == what
+
+
+@pytest.mark.parametrize(
+    ("topic", "told"),
+    [
+        ("#", "# brings every message of the broker"),
+        ("+/#", "+/# brings every message of the broker"),
+        ("{device}/+/#", "+/+/# brings every message of the broker"),
+        ("$SYS/#", "$SYS/# brings every figure of the broker itself"),
+        ("telegraf/#", ""),
+        ("+/telegraf/#", ""),
+        ("{device}/+", ""),  # so many levels and no more
+        ("$SYS/broker/load/#", ""),
+    ],
+)
+def test_a_topic_that_leaves_out_nothing_is_told_with_what_to_write_instead(topic, told):
+    stream = {"name": "s", "topic": topic, "format": "auto", "entity": ["device"], "signals": {"x": {}}}
+    lines = [line for line in check.everything(Settings(streams=[stream])) if "caution" in line]
+    instead = "begin the topic with what only the agents of this stream publish under, as in telegraf/#"
+    assert lines == ([f"caution: stream s: {told} to this process; {instead}"] if told else [])
+
+
+def test_a_topic_of_goodbyes_may_be_too_broad_as_well():
+    stream = {"name": "s", "topic": "t/{device}", "entity": ["device"], "signals": {"x": {}}}
+    lines = check.everything(Settings(streams=[stream | {"offline_topic": "{device}/#"}]))
+    assert lines[0].startswith("caution: stream s: +/# brings every message of the broker to this process;")
 
 
 @pytest.mark.parametrize("verb", ["run", "record", "check"])
