@@ -13,9 +13,9 @@ from detector.misfit import NAMES_MAX, misfit
 from detector.model import bundle
 from detector.settings import Settings
 from detector.stream.decode import Decoder, decoder
-from detector.stream.definition import Definition, Signal
+from detector.stream.definition import NO_TIME, Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
-from detector.stream_settings import StreamSettings
+from detector.stream_settings import PAYLOAD_KEYS, StreamSettings
 from detector.wording import off_by
 
 HEALTH_S = 2.0
@@ -111,6 +111,7 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     lines += [f"  refused: {count} {reason}" for reason, count in batch.dropped.items()]
     lines += _samples(definition, batch, message)
     lines += [f"  a goodbye of {_named(labels)}" for _, labels in batch.silenced[:NAMES_MAX]]
+    lines += _time_hint(_as_it_looks(definition, one, message), batch, message, refusal)
     if Drop.LABEL_REFUSED in (refusal, *batch.dropped):
         lines += _not_allowed(definition, labels, message, batch)
     if refusal in (None, Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
@@ -157,6 +158,15 @@ def _kind(signal: Signal) -> str:
     offset = f"{signal.offset:+g}" if signal.offset else ""
     unit = f"in {signal.unit}" if signal.unit else ""
     return ", ".join(filter(None, (signal.kind, scale, offset, unit)))
+
+
+def _time_hint(definition: Definition, batch: Batch, message: Message, refusal: Drop | None) -> Iterator[str]:
+    """Say what can be set where a message, or a part of it, is refused for its time."""
+    doubted = any(disbelief(definition, time_s - message.arrival_s) for time_s in batch.times_s)
+    if definition.format in PAYLOAD_KEYS["time"] and (
+        doubted or Drop.TIME_UNREADABLE in (refusal, *batch.dropped)
+    ):
+        yield f'  payload.time says where the time is; with "{NO_TIME}" that of arrival counts'
 
 
 def _doubt(definition: Definition, ahead_s: float) -> str:

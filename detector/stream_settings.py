@@ -22,6 +22,7 @@ PAYLOAD_KEYS = {
     "metric": {"auto", "influx", "telegraf-json"},
     "columns": {"auto", "csv"},
     "delimiter": {"auto", "csv"},
+    "time": {"auto", "csv", "influx", "json", "openconfig", "prometheus", "telegraf-json"},
 }
 """Which formats read a key of the payload's table; nobody would miss a key that is not read."""
 

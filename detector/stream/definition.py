@@ -13,6 +13,9 @@ device exports once a step. The first one is a value that it had not refreshed y
 BITS_AUTO = 0
 """A counter that was ever above 32 bits has 64; one that never was wraps at 32."""
 
+NO_TIME = "none"
+"""A payload in which nothing is the time, whatever it is called or where the format has one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -47,7 +50,7 @@ class Layout:
     """Where a payload keeps what is not a signal."""
 
     records: str = ""  # dotted path of an array of records; empty: the payload is the record
-    time: str = ""  # dotted path of the time; empty: `timestamp` or `time` where present
+    time: str = ""  # dotted path of the time; empty: `timestamp` or `time` where present; or NO_TIME
     time_unit: str = "auto"  # auto | s | ms | us | ns
     labels: tuple[tuple[str, str], ...] = ()  # (label, dotted path)
     patterns: tuple[

@@ -148,6 +148,44 @@ def test_a_text_that_does_not_fit_is_told_in_words(tmp_path, settings, payload, 
     assert check.message(load(file), "polled/r1/interface", payload) == (lines, False)
 
 
+TIMED = """
+[[streams]]
+name = "timed"
+topic = "t/{device}"
+format = "%s"
+entity = ["device"]
+signals = { a = {} }
+"""
+HINT = '  payload.time says where the time is; with "none" that of arrival counts'
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "hint"),
+    [
+        ("json", b'{"a":1,"time":35}', [HINT]),
+        ("json", b'{"a":1,"time":"soon"}', [HINT]),
+        ("json", b'[{"a":1},{"a":1,"timestamp":"soon"}]', [HINT]),
+        ("json", b'{"a":1,"time":9e9}', [HINT]),
+        ("auto", b'{"a":1,"time":35}', [HINT]),
+        ("influx", b"m a=1 35", [HINT]),
+        ("senml", b'[{"n":"a","bn":"x","bt":3e8,"v":1}]', []),
+        ("auto", b'[{"n":"a","bn":"x","bt":3e8,"v":1}]', []),
+        ("json", b'{"a":1}', []),
+    ],
+)
+def test_where_a_time_is_refused_the_way_out_is_told(tmp_path, name, payload, hint):
+    file = tmp_path / "detector.toml"
+    file.write_text(TIMED % name)
+    lines, _ = check.message(load(file), "t/r1", payload)
+    assert [line for line in lines if "payload.time" in line] == hint
+    if hint:
+        file.write_text(TIMED % name + '[streams.payload]\ntime = "none"\n')
+    lines, taken = check.message(load(file), "t/r1", payload)
+    assert taken
+    assert ("dropped" in "".join(lines)) == (b'"bn"' in payload)
+    assert not [line for line in lines if "payload.time" in line]
+
+
 NAMED = """
 [[streams]]
 name = "named"

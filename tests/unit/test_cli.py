@@ -288,8 +288,9 @@ def test_a_telegraf_message_is_shown_as_samples(config):
 
 def test_a_json_message_is_shown_with_its_time(config):
     payload = '{"at": "2020-01-02T03:04:05Z", "temperature": 21.5}'
-    code, (head, sample) = message(config, "sensors/s1/state", payload)
+    code, (head, sample, hint) = message(config, "sensors/s1/state", payload)
     assert (code, head) == (OK, "stream sensors: 1 samples")
+    assert hint.startswith("  payload.time says where the time is")
     start = '  {device="s1"} 2020-01-02T03:04:05+00:00 temperature = 21.5 (gauge), dropped, time_old: '
     assert sample.startswith(start)
 
@@ -350,7 +351,6 @@ def test_a_refused_value_is_counted_beside_the_others(config):
         ("telegraf/r1/interfaces", "", "stream interfaces: dropped, payload_empty"),
         ("telegraf/r1/interfaces", "[1]", "stream interfaces: dropped, wrong_shape"),
         ("telegraf/r1/interfaces", "\udcff", "stream interfaces: dropped, not_utf8"),
-        ("sensors/s1/state", '{"at": {}, "temperature": 1}', "stream sensors: dropped, time_unreadable"),
         ("sensors/s1/state", "x" * 4097, "dropped, payload_too_large: 4097 bytes"),
         (
             "telegraf/r1/devices",
@@ -361,6 +361,12 @@ def test_a_refused_value_is_counted_beside_the_others(config):
 )
 def test_a_refused_message_is_told_with_its_reason_and_exits_with_1(config, topic, payload, line):
     assert message(config, topic, payload) == (FAILED, [line])
+
+
+def test_a_message_without_a_time_that_can_be_read_is_told_what_to_do(config):
+    hint = '  payload.time says where the time is; with "none" that of arrival counts'
+    refused = message(config, "sensors/s1/state", '{"at": {}, "temperature": 1}')
+    assert refused == (FAILED, ["stream sensors: dropped, time_unreadable", hint])
 
 
 def test_a_message_without_the_entity_says_which_label_and_what_it_has_instead(config):

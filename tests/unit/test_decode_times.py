@@ -5,7 +5,10 @@ import time
 
 import pytest
 
+from detector.stream.decode import decoder
 from detector.stream.decode.times import TIME_MAX_S, parse_time
+from detector.stream.definition import NO_TIME, Definition, Layout, Signal
+from detector.stream.nouns import Batch, Message
 
 MOMENT_S = 1_760_000_000.25  # 2025-10-09T08:53:20.25Z; a quarter is exact in float64
 
@@ -77,3 +80,25 @@ def test_a_time_without_offset_is_utc_wherever_the_machine_is(monkeypatch):
 def test_nanoseconds_keep_the_resolution_of_float64_seconds():
     read_s = parse_time(1_760_000_000_123_456_789)
     assert abs(read_s - 1_760_000_000.123456789) <= 0.25e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("json", b'{"a":1,"time":35}'),
+        ("json", b'[{"a":1,"timestamp":"never"}]'),
+        ("auto", b'{"a":1,"none":5}'),
+        ("telegraf-json", b'{"fields":{"a":1},"timestamp":1760000000}'),
+        ("influx", b"m a=1,none=7 1760000000000000000"),
+        ("prometheus", b"a 1 1760000000000"),
+        ("csv", b"a,time\n1,1760000000\n"),
+        ("openconfig", b'{"name":"x","timestamp":1760000000000000000,"values":{"/x/a":1}}'),
+    ],
+)
+def test_where_a_payload_has_no_time_that_of_arrival_counts(name, payload):
+    definition = Definition(
+        "x", ("device",), (Signal("a"),), 10.0, 60, "t/{device}", name, Layout(time=NO_TIME)
+    )
+    batch = Batch()
+    assert decoder(definition).decode(Message("t/r1", payload, 5.5), {"device": "r1"}, batch) is None
+    assert (batch.times_s, batch.value) == ([5.5], [1.0])

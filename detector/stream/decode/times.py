@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from detector.stream.decode.paths import find, parse_path
-from detector.stream.definition import Layout
+from detector.stream.definition import NO_TIME, Layout
 
 TIME_MAX_S: Final = 253_402_300_800.0
 """The year 10000, where ISO 8601 ends; what lies behind it is a wrong unit, not a time."""
@@ -31,13 +31,15 @@ def time_reader(layout: Layout, taken: Container[str] = ()) -> ReadTime:
     """Return a function of (record, envelope, arrival_s) that gives the record's time.
 
     It looks at `layout.time`, or else at `timestamp` and `time`, of the record and then of the
-    envelope; null counts as absent. Where there is none it gives `arrival_s`, where there is one that
-    is no time, None.
+    envelope; null counts as absent. Where there is none, or none is to be looked for, it gives `arrival_s`,
+    where there is one that is no time, None.
 
     Args:
         layout: Where the time is, and its unit.
         taken: Fields that are signals, and so are not the time unless `layout.time` says so.
     """
+    if layout.time == NO_TIME:
+        return lambda _record, _envelope, arrival_s: arrival_s
     names = (layout.time,) if layout.time else tuple(name for name in _NAMES if name not in taken)
     paths = tuple(parse_path(name) for name in names)
     unit = layout.time_unit
