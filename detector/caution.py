@@ -1,11 +1,13 @@
-"""Before the first connection: secrets and certificates that cannot be used, and what should be mended."""
+"""Before the first connection: what of secrets, certificates and filters is no good, or should be mended."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 from detector.edge import tls, websocket
 from detector.settings import Settings, SettingsError, password
+from detector.stream.filters import outermost, overlap
 from detector.stream_settings import StreamSettings
 
 OF_THE_BROKER = "$SYS"
@@ -24,8 +26,8 @@ def cautions(settings: Settings, now_s: float) -> list[str]:
     tls.context(settings.mqtt)
     websocket.headers(settings.mqtt)
     doubts = [validity.doubt(now_s) for validity in tls.validities(settings.mqtt)]
-    broad = _too_broad(settings.streams)
-    return [*settings.warnings, *(doubt for doubt in doubts if doubt), *broad]
+    filters = [*_too_broad(settings.streams), *_overlaps(settings.streams)]
+    return [*settings.warnings, *(doubt for doubt in doubts if doubt), *filters]
 
 
 def _too_broad(streams: Sequence[StreamSettings]) -> Iterator[str]:
@@ -40,6 +42,16 @@ def _too_broad(streams: Sequence[StreamSettings]) -> Iterator[str]:
                     f"stream {stream.name}: {text} brings {what} to this process; "
                     "begin the topic with what only the agents of this stream publish under, as in telegraf/#"
                 )
+
+
+def _overlaps(streams: Sequence[StreamSettings]) -> Iterator[str]:
+    """Yield a line for each two filters that are both subscribed to and share topics."""
+    for one, other in combinations(outermost(text for each in streams for text in each.subscriptions), 2):
+        if overlap(one, other):
+            yield (
+                f"the filters {one} and {other} overlap, and some brokers deliver twice what both match: "
+                "then each of its samples counts twice; one that covers both is safe"
+            )
 
 
 def refuse_expired(settings: Settings, now_s: float) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from detector.stream.decode import FORMATS, decoder
 from detector.stream.decode.topic import Template
 from detector.stream.definition import BITS_AUTO, REFRESH_STEPS, Definition, Layout, Signal, Witness
+from detector.stream.filters import outermost
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 """What Prometheus accepts as a label name; entity labels become Prometheus labels as they are."""
@@ -241,13 +242,11 @@ class StreamSettings(Part):
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
-        """The MQTT topic filters to subscribe to: of the values, and of goodbyes if they are elsewhere."""
+        """The MQTT topic filters of the stream: of the values, and of goodbyes if they are elsewhere."""
         if not self.offline_topic:
             return (self.subscription,)
         offline = Template(self.offline_topic).filter
-        # The broker would deliver twice what two filters match.
-        covered = Template(self.topic).match(offline) is not None and not offline.endswith("#")
-        return (self.subscription,) if covered else (self.subscription, offline)
+        return tuple(outermost((self.subscription, offline)))
 
     def definition(self) -> Definition:
         """Return the core's noun, with the defaults that depend on `step_s` filled in."""

@@ -41,10 +41,9 @@ class Canary:
 
     def __init__(self, filters: Sequence[str], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._name = CANARY + secrets.token_hex(8)
-        self._topics = {index: topic for index, text in enumerate(filters) if (topic := self._topic(text))}
-        self._filters = filters
+        self._topics = {text: topic for text in filters if (topic := self._topic(text))}
         self._monotonic = monotonic
-        self._waiting: dict[int, int] = {}
+        self._waiting: dict[str, int] = {}
         self._due_s = 0.0
         self._endings = 0
         self.unserved: tuple[str, ...] = ()
@@ -60,7 +59,7 @@ class Canary:
         """Publish the canaries; for when the subscriptions are granted."""
         if self._endings >= ENDINGS_MAX:
             return
-        self._waiting = {index: reception.received[index] for index in self._topics}
+        self._waiting = {text: reception.received_under(text) for text in self._topics}
         self._due_s = self._monotonic() + WAIT_S
         for topic in self._topics.values():
             client.publish(topic, PAYLOAD, qos=0)
@@ -86,15 +85,14 @@ class Canary:
     def watch(self, reception: Reception, where: str) -> None:
         """See what has come back; once the time is over, say what has not."""
         self._waiting = {
-            index: before
-            for index, before in self._waiting.items()
-            if reception.received[index] == before and self._topics[index] not in reception.canaries
+            text: before
+            for text, before in self._waiting.items()
+            if reception.received_under(text) == before and self._topics[text] not in reception.canaries
         }
-        waiting = {self._filters[index] for index in self._waiting}
-        self.unserved = tuple(text for text in self.unserved if text in waiting)
+        self.unserved = tuple(text for text in self.unserved if text in self._waiting)
         if self._monotonic() < self._due_s:
             return
-        for text in sorted(waiting - set(self.unserved)):
+        for text in sorted(set(self._waiting) - set(self.unserved)):
             LOG.error(
                 "subscription unserved %s filter=%r reason=%r",
                 where,

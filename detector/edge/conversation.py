@@ -28,6 +28,7 @@ from detector.edge.reception import Reception
 from detector.edge.session import build_client, connect_options
 from detector.edge.wire import Bell, Wire, Wires
 from detector.settings import MqttSettings, SettingsError
+from detector.stream.filters import outermost
 
 LOG = logging.getLogger("detector.mqtt")
 
@@ -50,7 +51,8 @@ class Conversation:
     Args:
         settings: Who we are, what we ask for.
         password: Goes with `settings.username`.
-        filters: Topic filters to subscribe to.
+        filters: Topic filters whose messages are wanted. One that another covers is not subscribed to: the
+            broker may deliver a message once for each subscription that matches.
         reception: Takes the messages in.
         inbox: Says when nothing may be read.
         bell: Wakes the thread up, for what is to be sent.
@@ -69,7 +71,8 @@ class Conversation:
         bell: Bell,
     ) -> None:
         self._settings = settings
-        self._filters = tuple(filters)
+        self._filters = tuple(outermost(filters))
+        self._covered = [text for text in filters if text not in self._filters]
         self._reception = reception
         self._inbox = inbox
         self._bell = bell
@@ -230,6 +233,8 @@ class Conversation:
         self.connects_total += 1
         kept = " session=resumed" if flags.session_present else ""
         LOG.info("connected %s reconnects_total=%d%s", self._where, self.connects_total - 1, kept)
+        if flags.session_present and self._covered:  # by a detector with fewer streams, perhaps
+            client.unsubscribe(self._covered)
         # Here and nowhere else, so that every reconnect subscribes anew.
         qos: int = self._settings.qos
         client.subscribe([(text, qos) for text in self._filters])

@@ -16,7 +16,7 @@ from paho.mqtt.client import MQTTMessage
 from detector.edge.framing import Properties, Publish, parse_properties
 from detector.edge.inbox import Inbox, Overload
 from detector.edge.snapshot import Example, example
-from detector.stream.filters import first_match, narrowness
+from detector.stream.filters import covers, first_match, narrowness
 from detector.stream.nouns import Drop, Message
 
 LOG = logging.getLogger("detector.mqtt")
@@ -83,6 +83,7 @@ class Reception:
         ranked = sorted(enumerate(subscriptions), key=lambda pair: _rank(pair[1]))
         self._ranked = [index for index, _ in ranked]
         self._first_filter = first_match([one.filter for _, one in ranked])
+        self._filters = [one.filter for one in subscriptions]
         self._put = [inbox.putter(one.priority, one.overload) for one in subscriptions]
         self._inbox = inbox
         self._payload_bytes_max = payload_bytes_max
@@ -102,6 +103,11 @@ class Reception:
         """A new connection: packet ids of the old one mean nothing to it."""
         self._connection += 1
         self.canaries.clear()
+
+    def received_under(self, wide: str) -> int:
+        """Return how many messages came under a filter: its own, and those of filters that it covers."""
+        counts = zip(self._filters, self.received, strict=False)
+        return sum(count for text, count in counts if covers(wide, text))
 
     # Messages in
 

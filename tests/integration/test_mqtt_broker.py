@@ -48,6 +48,31 @@ def test_a_demo_broker_carries_messages_and_is_gone_afterwards(run_broker):
     assert "broker" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_filters_that_cover_one_another_deliver_a_message_once(run_broker):
+    """Amqtt sends a copy for each subscription that matches, as MQTT lets it."""
+    filters = ["net/+/x", "net/#", "net/+/x/#"]
+    with run_broker() as port:
+        mqtt = MqttSettings(host="127.0.0.1", port=port)
+        subscriber = Subscriber(mqtt, None, [Subscription(text) for text in filters])
+        subscriber.start()
+        try:
+            wait_until(lambda: subscriber.snapshot().subscribed)
+            sent = [(0.0, topic, b"1") for topic in ("net/a/x", "net/a/x/y", "net/b", "net/end")]
+            publish_messages(sent, host="127.0.0.1", port=port, qos=1)
+            topics = []
+
+            def at_end():
+                topics.extend(message.topic for message in subscriber.take(100, 0.1))
+                return "net/end" in topics
+
+            wait_until(at_end)
+            assert topics == [topic for _, topic, _ in sent]
+            assert subscriber.snapshot().received == {"net/+/x": 1, "net/#": 2, "net/+/x/#": 1}
+            wait_until(lambda: len(subscriber._reception.canaries) == 1)
+        finally:
+            subscriber.stop()
+
+
 def test_a_demo_broker_listens_where_it_is_told(run_broker):
     port = free_port()
     with run_broker(port) as told:

@@ -32,9 +32,9 @@ def subscribe():
     """Start subscribers that are stopped afterwards."""
     started = []
 
-    def start(port, lane=(), **settings):
+    def start(port, lane=(), filters=("net/+/x",), **settings):
         tree = MqttSettings(host="127.0.0.1", port=port, reconnect_max_s=1, **settings)
-        subscriber = Subscriber(tree, None, [Subscription("net/+/x", *lane)])
+        subscriber = Subscriber(tree, None, [Subscription(text, *lane) for text in filters])
         started.append(subscriber)
         subscriber.start()
         return subscriber
@@ -104,6 +104,12 @@ def test_what_comes_while_we_are_away_is_kept(broker, subscribe):
     first.stop()
     send(broker.port, 50)
     assert numbers(take(subscribe(broker.port, qos=1, **PERSISTENT), 50)) == list(range(50))
+
+
+def test_a_session_that_is_kept_loses_the_filters_that_a_new_one_covers(broker, subscribe):
+    ready(subscribe(broker.port, qos=1, **PERSISTENT)).stop()
+    ready(subscribe(broker.port, qos=1, filters=["net/+/x", "net/#"], **PERSISTENT))
+    wait_until(lambda: "Received UNSUBSCRIBE from keeper" in broker.log)
 
 
 def test_without_a_persistent_session_the_backlog_is_old_news(broker, subscribe):

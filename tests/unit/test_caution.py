@@ -114,3 +114,27 @@ def test_a_daemon_with_a_certificate_that_is_over_says_so_and_runs(tmp_path, wri
     first = json.loads(done.stderr.splitlines()[0])
     assert (done.returncode, first["level"], first["event"]) == (1, "warning", "caution")
     assert first["what"].startswith(f"mqtt.tls_certificate_file: {pair.certificate}: expired at ")
+
+
+def overlapping(*topics):
+    named = [(STREAM.replace('"s"', f'"s{number}"'), topic) for number, topic in enumerate(topics)]
+    return "".join(text.replace("t/{device}", topic) for text, topic in named)
+
+
+@pytest.mark.parametrize(
+    ("topics", "pairs"),
+    [
+        (["t/{device}/x", "t/{device}/#"], []),  # one subscription
+        (["t/{device}/x", "t/{device}/x"], []),
+        (["t/{device}/x", "t/{device}/y"], []),
+        (["t/{device}/x", "{device}/a/x"], [("t/+/x", "+/a/x")]),
+        (["t/{device}/x", "{device}/a/x", "{device}/#"], []),  # under which both are
+    ],
+)
+def test_check_warns_of_filters_of_which_each_has_topics_of_the_other_and_its_own(tmp_path, topics, pairs):
+    file = tmp_path / "detector.toml"
+    file.write_text(overlapping(*topics))
+    lines = [line for line in check.everything(load(file)) if " overlap" in line]
+    assert [line.partition(" overlap")[0] for line in lines] == [
+        f"caution: the filters {one} and {other}" for one, other in pairs
+    ]

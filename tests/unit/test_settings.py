@@ -460,7 +460,10 @@ def test_zero_is_a_lateness_of_its_own(tmp_path):
         ("t/{device}/#", "t/{device}/status", ("t/+/#",)),
         ("t/{device}/{signal}", "t/{device}/status", ("t/+/+",)),
         ("t/{device}/x", "t/{device}/x", ("t/+/x",)),
-        ("t/{device}/+", "t/{device}/#", ("t/+/+", "t/+/#")),
+        ("t/{device}/x", "t/{device}/#", ("t/+/#",)),
+        ("t/{device}/x", "t/{_}/{device}", ("t/+/+",)),
+        ("t/{device}/#", "t/{device}", ("t/+/#",)),
+        ("t/a/{device}", "t/{device}/x", ("t/a/+", "t/+/x")),
     ],
 )
 def test_goodbyes_are_subscribed_to_where_the_values_do_not_cover_them(tmp_path, topic, offline, filters):
