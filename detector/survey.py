@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from detector.edge.reception import CANARY
 from detector.stream.decode import ANYTHING
 from detector.stream.decode.views import METRICS, document_of, names_of
 from detector.stream.definition import Definition
@@ -103,6 +104,8 @@ class Survey:
     def take(self, messages: Iterable[Message]) -> None:
         """Take messages in, in their order."""
         for message in messages:
+            if CANARY in message.topic:  # of a detector that ran meanwhile
+                continue
             self._messages += 1
             if len(message.payload) > self._payload_bytes_max:
                 self._too_large += 1

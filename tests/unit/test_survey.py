@@ -7,6 +7,7 @@ from math import nan
 import pytest
 
 from detector.cli import main
+from detector.edge.reception import CANARY
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Message
 from detector.survey import Survey
@@ -134,6 +135,11 @@ def test_a_payload_that_is_too_large_reaches_no_stream():
     limit = "mqtt.payload_bytes_max is 1000"
     assert lines[1] == f"refused: 2 payload_too_large, such as a of 1002 bytes; {limit}"
     assert lines[2] == "stream interfaces: nothing in the capture is on telegraf/{device}/interfaces"
+
+
+def test_the_canary_of_a_detector_that_ran_meanwhile_is_nobody_s_message():
+    canaries = [f"telegraf/{CANARY}1827/interfaces", f"{CANARY}1827"]
+    assert told(*[(topic, b"detector canary") for topic in canaries])[0].startswith("0 messages, 0 on topics")
 
 
 def test_what_no_stream_reads_is_told_by_its_shape():
