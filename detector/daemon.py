@@ -86,7 +86,7 @@ class Daemon:
         self._stopping = False
         self._sign_of_life_s = 0.0
         self._status = ""
-        self._hearing = Hearing(time.monotonic())
+        self._hearing = Hearing([one.definition() for one in settings.streams], time.monotonic())
         self._unwritten: list[Message] = []
         self._refusals = Refusals()
         self._kinds = Kinds()

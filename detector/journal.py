@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 from detector.edge.snapshot import Snapshot
 from detector.logs import say
@@ -22,8 +23,10 @@ FALL_SHARE_MAX = 0.05
 """and in more of its steps than this. Of a whole site that restarts, each counter falls once."""
 DEAF_S = 60.0
 """Without a sample for so long something is wrong, or the agents publish seldom; either is worth a line."""
+DEAF_STEPS = 6
+"""Of a stream with long steps, as many: nobody knows yet how often its agents publish."""
 DEAF_AGAIN_S = 600.0
-"""A night without a sample is fifty lines."""
+"""A night without a sample is fifty lines, for each stream."""
 REFUSED_AGAIN_S = 600.0
 """And a night of garbage as many, for each reason."""
 ORDINARY = {Drop.RETAINED, Drop.LATE, Drop.DUPLICATE, Drop.HISTORICAL, Drop.NO_SIGNAL}
@@ -80,32 +83,40 @@ class Kinds:
 
 
 class Hearing:
-    """Whether samples are accepted, and how often to complain that they are not; on the monotonic clock."""
+    """Whether each stream has samples, and how often to complain that it has none; on the monotonic clock.
 
-    def __init__(self, monotonic_s: float) -> None:
-        self._accepted = 0
-        self._complain_s = monotonic_s + DEAF_S
+    A stream that was heard may pause as long as its entities may; one that never was, six of its steps.
+    """
+
+    def __init__(self, definitions: Sequence[Definition], monotonic_s: float) -> None:
+        self._definitions = {one.name: one for one in definitions}
+        self._accepted = dict.fromkeys(self._definitions, 0)
+        self._complain_s = {name: monotonic_s + self._patience_s(name) for name in self._definitions}
 
     def watch(self, snapshot: Snapshot, monotonic_s: float) -> None:
-        """Warn where nothing comes or is understood: a wrong topic looks like a quiet night."""
-        accepted = sum(stream.samples_total for stream in snapshot.streams)
-        # While there is no broker nothing can come, and that has lines of its own.
-        if not self._is_deaf(accepted, monotonic_s, waits=bool(snapshot.missing)):
-            return
-        refused = Counter(snapshot.messages_dropped)
-        for stream in snapshot.streams:
-            refused.update(stream.samples_dropped)
-        why = ", ".join(f"{reason} {count}" for reason, count in refused.most_common() if count)
+        """Warn of a stream of which nothing comes or is understood: a wrong topic looks quiet."""
         received = sum(snapshot.mqtt.received.values())
-        say(LOG, "nothing heard", logging.WARNING, messages=received, dropped=why or "none")
+        waits = bool(snapshot.missing)  # for a broker, and that has lines of its own
+        for stream in snapshot.streams:
+            if not self._is_deaf(stream.name, stream.samples_total, monotonic_s, waits=waits):
+                continue
+            refused = Counter(snapshot.messages_dropped) + Counter(stream.samples_dropped)
+            why = ", ".join(f"{reason} {count}" for reason, count in refused.most_common())
+            facts = {"stream": stream.name, "samples": stream.samples_total, "messages_of_all": received}
+            say(LOG, "nothing heard", logging.WARNING, **facts, dropped=why or "none")
 
-    def _is_deaf(self, accepted: int, monotonic_s: float, *, waits: bool) -> bool:
-        if accepted > self._accepted or waits:
-            self._accepted, self._complain_s = accepted, monotonic_s + DEAF_S
-        if monotonic_s < self._complain_s:
+    def _is_deaf(self, name: str, accepted: int, monotonic_s: float, *, waits: bool) -> bool:
+        if accepted > self._accepted[name] or waits:
+            self._accepted[name] = accepted
+            self._complain_s[name] = monotonic_s + self._patience_s(name)
+        if monotonic_s < self._complain_s[name]:
             return False
-        self._complain_s = monotonic_s + DEAF_AGAIN_S
+        self._complain_s[name] = monotonic_s + DEAF_AGAIN_S
         return True
+
+    def _patience_s(self, name: str) -> float:
+        one = self._definitions[name]
+        return max(DEAF_S, one.silence_s if self._accepted[name] else DEAF_STEPS * one.step_s)
 
 
 class Refusals:

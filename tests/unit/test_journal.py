@@ -1,6 +1,7 @@
 """What the log says of the network, where nothing is heard, and where a counter is none."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -33,29 +34,58 @@ def heard(samples, missing=()):
     return snapshot(streams=(stream(samples_total=samples),), missing=missing)
 
 
+def hearing(*names, **changed):
+    return Hearing(
+        [replace(definition(**{"silence_s": 60.0} | changed), name=name) for name in names or ["interfaces"]],
+        0.0,
+    )
+
+
 def test_where_nothing_comes_it_warns_after_a_minute_and_then_every_ten(complaints):
-    assert complaints(Hearing(0.0), range(1500), lambda _: heard(0)) == [60, 660, 1260]
+    assert complaints(hearing(), range(1500), lambda _: heard(0)) == [60, 660, 1260]
 
 
 def test_while_samples_come_there_is_nothing_to_say(complaints):
-    assert complaints(Hearing(0.0), range(500), heard) == []
+    assert complaints(hearing(), range(500), heard) == []
 
 
 def test_a_minute_after_the_last_sample_it_warns(complaints):
-    assert complaints(Hearing(0.0), range(500), lambda at_s: heard(min(at_s, 100))) == [160]
+    assert complaints(hearing(), range(500), lambda at_s: heard(min(at_s, 100))) == [160]
 
 
 def test_without_a_broker_nothing_can_come(complaints):
-    hearing = Hearing(0.0)
-    assert complaints(hearing, range(500), lambda _: heard(0, ("the broker is not connected",))) == []
-    assert complaints(hearing, range(500, 600), lambda _: heard(0)) == [559]
+    one = hearing()
+    assert complaints(one, range(500), lambda _: heard(0, ("the broker is not connected",))) == []
+    assert complaints(one, range(500, 600), lambda _: heard(0)) == [559]
+
+
+def test_a_stream_that_is_never_heard_is_named_beside_one_that_is(caplog):
+    one = hearing("interfaces", "deaf")
+    for at_s in range(700):
+        one.watch(snapshot(streams=(stream(samples_total=at_s), stream("deaf"))), float(at_s))
+    facts = [record.facts for record in caplog.records if record.message == "nothing heard"]
+    assert [(each["stream"], each["samples"]) for each in facts] == [("deaf", 0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "last_s", "warned"),
+    [
+        ({"step_s": 300.0, "silence_s": 1800.0}, 0, [1800]),
+        ({"step_s": 300.0, "silence_s": 1800.0}, 100, [1900]),
+        ({"step_s": 10.0, "silence_s": 1000.0}, 100, [1100, 1700]),
+        ({"step_s": 10.0, "silence_s": 1000.0}, 0, [60, 660, 1260, 1860]),
+    ],
+)
+def test_a_stream_that_publishes_seldom_is_given_its_time(complaints, changed, last_s, warned):
+    assert complaints(hearing(**changed), range(2000), lambda at_s: heard(min(at_s, last_s))) == warned
 
 
 def test_the_warning_says_what_came_and_why_none_of_it_was_taken(caplog):
     silent = stream(samples_dropped={"late": 3, "duplicate": 0})
     mqtt = MqttSnapshot(received={"a/+": 7, "b": 1})
-    Hearing(0.0).watch(snapshot(streams=(silent,), mqtt=mqtt, messages_dropped={"no_signal": 5}), 60.0)
-    assert caplog.records[0].facts == {"messages": 8, "dropped": "no_signal 5, late 3"}
+    hearing().watch(snapshot(streams=(silent,), mqtt=mqtt, messages_dropped={"no_signal": 5}), 60.0)
+    facts = {"stream": "interfaces", "samples": 0, "messages_of_all": 8, "dropped": "no_signal 5, late 3"}
+    assert caplog.records[0].facts == facts
 
 
 @pytest.mark.parametrize(("unit", "shown"), [("°C", "level 50 expected 0 °C"), ("", "level 50 expected 0")])
