@@ -25,6 +25,7 @@ def cautions(settings: Settings, now_s: float) -> list[str]:
     password(settings.mqtt)
     tls.context(settings.mqtt)
     websocket.headers(settings.mqtt)
+    websocket.path(settings.mqtt)
     doubts = [validity.doubt(now_s) for validity in tls.validities(settings.mqtt)]
     filters = [*_too_broad(settings.streams), *_overlaps(settings.streams)]
     return [*settings.warnings, *(doubt for doubt in doubts if doubt), *filters]

@@ -8,7 +8,6 @@ not there, an unknown top-level variable), so the file is read and the names of 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +23,12 @@ from pydantic_settings import (
 )
 
 from detector import secret_files
+from detector.addresses import address, host
 from detector.daemon_settings import HttpSettings, LogSettings, RecordSettings
 from detector.stream_settings import Part, StreamSettings
 from detector.transport_settings import LEFT_OUT, TransportSettings
 
 PREFIX = "DETECTOR_"
-PORT_MAX = 65_535
 
 
 class SettingsError(Exception):
@@ -58,6 +57,11 @@ class MqttSettings(TransportSettings):
     inbox_max: int = Field(100_000, ge=100, le=10_000_000)
     inbox_bytes_max: int = Field(256 << 20, ge=1 << 20, le=1 << 40)
 
+    @field_validator("host")
+    @classmethod
+    def _host_alone(cls, value: str) -> str:
+        return host(value)
+
     @field_validator("qos", mode="before")
     @classmethod
     def _number_from_text(cls, value: object) -> object:
@@ -80,8 +84,11 @@ class MqttSettings(TransportSettings):
     @field_validator("failover")
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            _address(text)
+        for number, text in enumerate(value, 1):
+            try:
+                address(text)
+            except ValueError as error:
+                raise ValueError(f"number {number} is not host:port: {error}") from None
         return value
 
     @model_validator(mode="after")
@@ -93,20 +100,12 @@ class MqttSettings(TransportSettings):
     @property
     def brokers(self) -> list[tuple[str, int]]:
         """Host and port of every broker, in the order in which they are tried."""
-        return [(self.host, self.port), *map(_address, self.failover)]
+        return [(self.host, self.port), *map(address, self.failover)]
 
 
-def _address(text: str) -> tuple[str, int]:
-    """Return host and port of `host:port`; an IPv6 address stands in brackets."""
-    match = re.fullmatch(r"\[([0-9a-fA-F:.]+)\]:(\d{1,5})|([^:\s]+):(\d{1,5})", text)
-    if match is None or not 1 <= int(match[2] or match[4]) <= PORT_MAX:
-        raise ValueError(f"{text!r} is not host:port")
-    return match[1] or match[3], int(match[2] or match[4])
-
-
-SECRETS = frozenset(key for key in MqttSettings.model_fields if f"{key}_file" in MqttSettings.model_fields)
+SECRETS = frozenset({"password", "tls_key_password", "websocket_headers"})
 """Settings of `[mqtt]` that nobody else may see; `client_id` and `username` are none."""
-SECRET_FILES = (*sorted(f"{key}_file" for key in SECRETS), "tls_key_file")
+SECRET_FILES = (*sorted(f"{key}_file" for key in SECRETS), "tls_key_file", "websocket_path_file")
 
 
 class Settings(BaseSettings):
@@ -221,9 +220,9 @@ def secret(settings: TransportSettings, key: str) -> str | None:
         SettingsError: The file cannot be read, or holds nothing.
     """
     file: Path | None = getattr(settings, f"{key}_file")
-    given: SecretStr | None = getattr(settings, key)
+    given: SecretStr | str | None = getattr(settings, key)
     if file is None:
-        return None if given is None else given.get_secret_value()
+        return given.get_secret_value() if isinstance(given, SecretStr) else given
     try:
         return secret_files.read(file)
     except ValueError as error:
@@ -243,7 +242,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _holds_secret(tree: Mapping[str, Any]) -> bool:
     mqtt = tree.get("mqtt")
-    return isinstance(mqtt, dict) and not SECRETS.isdisjoint(mqtt)
+    if not isinstance(mqtt, dict):
+        return False
+    return not SECRETS.isdisjoint(mqtt) or "?" in str(mqtt.get("websocket_path"))  # it is signed, perhaps
 
 
 def _check_environment() -> None:

@@ -11,6 +11,8 @@ from detector.stream_settings import Part
 
 ALPN_BYTES_MAX = 255
 """What fits into the handshake, RFC 7301."""
+WEBSOCKET_PATH = r"^/[!-~]*$"
+"""A path, and perhaps a query, in what a line of HTTP can carry."""
 
 
 _NO_ENHANCED_AUTH = (
@@ -46,7 +48,8 @@ class TransportSettings(Part):
     tls_alpn: str = ""
     tls_version_min: Literal["1.2", "1.3"] = "1.2"
     transport: Literal["tcp", "websockets"] = "tcp"
-    websocket_path: str = Field("/mqtt", pattern=r"^/[!-~]*$")
+    websocket_path: str = Field("/mqtt", pattern=WEBSOCKET_PATH, repr=False)
+    websocket_path_file: Path | None = None
     websocket_headers: SecretStr | None = None
     websocket_headers_file: Path | None = None
 
@@ -71,9 +74,9 @@ class TransportSettings(Part):
 
     @model_validator(mode="after")
     def _secrets_once(self) -> Self:
-        for name in type(self).model_fields:
+        for name, info in type(self).model_fields.items():
             twin = f"{name}_file"
-            if getattr(self, name) is not None and getattr(self, twin, None) is not None:
+            if getattr(self, name) != info.default and getattr(self, twin, None) is not None:
                 raise ValueError(f"give {name} or {twin}, not both")
         return self
 

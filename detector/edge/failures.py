@@ -155,10 +155,18 @@ def _no_websocket(error: WebSocketError, settings: TransportSettings) -> Failure
         400: "is mqtt.websocket_path right?",
         401: "give what it wants to see in mqtt.websocket_headers_file",
         403: "give what it wants to see in mqtt.websocket_headers_file",
-        404: f"is mqtt.websocket_path {settings.websocket_path!r} right?",
+        404: f"is mqtt.websocket_path{_path_shown(settings)} right?",
         426: "is this the port for WebSocket?",
     }.get(error.status, "is this the port for WebSocket, and mqtt.tls as it wants it?")
     return Failure(Why.WEBSOCKET, f"there is no WebSocket: {error}; {what}")
+
+
+def _path_shown(settings: TransportSettings) -> str:
+    """Return as much of the path as everybody may see: what stands behind `?` may be a signature."""
+    if settings.websocket_path_file is not None:
+        return "_file"
+    shown, query, _ = settings.websocket_path.partition("?")
+    return f" {shown + query + ('…' if query else '')!r}"
 
 
 def _closed(settings: TransportSettings, stage: Stage, first: bytes) -> Failure:

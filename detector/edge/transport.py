@@ -35,7 +35,7 @@ def layered(settings: TransportSettings, sock: socket.socket, host: str) -> Conn
     if settings.transport == "tcp":
         return connection
     authority = websocket.authority(host, port, tls=settings.tls)
-    return WebSocket(connection, authority, settings.websocket_path, headers)
+    return WebSocket(connection, authority, websocket.path(settings), headers)
 
 
 def _within_tls(

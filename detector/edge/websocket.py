@@ -31,7 +31,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from detector.edge.tls import last_word
 from detector.settings import SettingsError, secret
-from detector.transport_settings import TransportSettings
+from detector.transport_settings import WEBSOCKET_PATH, TransportSettings
 
 READ_BYTES: Final = 1 << 16
 ERROR_CHARS_MAX: Final = 100
@@ -232,6 +232,19 @@ def headers(settings: TransportSettings) -> Headers:
             raise SettingsError(f"{key}: line {number}: {name} is not to be chosen")
         found.append((name.encode(), value.encode()))
     return found
+
+
+def path(settings: TransportSettings) -> str:
+    """Return what comes after host and port.
+
+    Raises:
+        SettingsError: The file cannot be read, or has something else, which the message does not repeat.
+    """
+    text = secret(settings, "websocket_path")
+    assert text is not None  # it has a default
+    if not re.fullmatch(WEBSOCKET_PATH, text):
+        raise SettingsError(f"mqtt.websocket_path_file: {settings.websocket_path_file}: not a path")
+    return text
 
 
 def authority(host: str, port: int, *, tls: bool) -> str:

@@ -22,8 +22,9 @@ SECRETS = {
     "password": "correct horse",
     "tls_key_password": "battery staple",
     "websocket_headers": "Authorization: Bearer tr0ub4dor",
+    "websocket_path": "/mqtt?X-Signature=incantat10n",
 }
-SHOWN = ("correct horse", "battery staple", "tr0ub4dor")
+SHOWN = ("incantat10n", "correct horse", "battery staple", "tr0ub4dor")
 STREAM = '[[streams]]\nname = "s"\ntopic = "net/{device}"\nentity = ["device"]\n[streams.signals]\nx = {}\n'
 WAYS = ["toml", "file", "variable", "credential"]
 
@@ -118,9 +119,9 @@ def test_a_daemon_that_is_refused_shows_none(setup, broker, way, wrong):
     text, environment = setup.settings(way, **{wrong: f"{SECRETS[wrong]} tr0ub4dor"})
     arguments = {"verb": "record", "broker": broker.port, "environment": environment}
     with running(setup.directory, text + STREAM, **arguments) as daemon:
-        if wrong == "tls_key_password":
+        if wrong in ("tls_key_password", "websocket_path"):  # a path has no space
             assert daemon.wait() == 78
-            assert "cannot be opened with mqtt.tls_key_password" in daemon.log
+            assert f"mqtt.{wrong}" in daemon.log
             assert not shown(daemon.log)
             return
         if wrong == "password":

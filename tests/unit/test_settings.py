@@ -52,7 +52,10 @@ MESSAGES = {
     "not-a-choice": "log.level: Input should be 'debug', 'info', 'warning' or 'error'",
     "two-secrets": "mqtt: give password or password_file, not both",
     "password-without-username": "mqtt: a password needs a username",
-    "failover-without-port": "mqtt.failover: 'backup' is not host:port",
+    "failover-without-port": "mqtt.failover: number 1 is not host:port:"
+    " a port of 1 to 65535 stands behind the host, and an IPv6 address in brackets",
+    "host-with-password": "mqtt.host: a host is a name or an address alone;"
+    " port, username, password_file and tls are keys of their own",
     "persistent-without-name": "mqtt: persistent needs a client_id and a qos of 1 or 2",
     "overload-unknown": "streams.0.overload: Input should be 'drop_oldest', 'drop_newest' or 'block'",
     "secret-of-wrong-type": "mqtt.password: Input should be a valid string",
@@ -447,6 +450,31 @@ def test_what_tells_of_restarts_is_a_witness_of_its_kind_and_unit(tmp_path):
 def test_zero_is_a_lateness_of_its_own(tmp_path):
     text = (BROKEN / "good.toml").read_text("utf-8").replace("entity =", "lateness_s = 0\nentity =")
     assert load(written(tmp_path, text)).streams[0].definition().lateness_s == 0
+
+
+NO_HOSTS = [
+    "mqtt://u:TOPSECRET@b",
+    "u:TOPSECRET@b",
+    "TOPSECRET@b",
+    "b:1883",
+    "a b",
+    "x/TOPSECRET",
+    "::TOPSECRET",
+]
+HOSTS = ["broker", "broker.example.net.", "my_broker", "192.0.2.1", "::1", "fe80::1%eth0"]
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+def test_what_is_no_host_is_refused_and_not_repeated(monkeypatch, host):
+    monkeypatch.setenv("DETECTOR_MQTT__HOST", host)
+    assert "TOPSECRET" not in refusal()
+    monkeypatch.delenv("DETECTOR_MQTT__HOST")
+    assert "TOPSECRET" not in refusal(flags={"mqtt.failover": f"good:1,{host}:1883"})
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_names_and_addresses_are_hosts(host):
+    assert load(None, {"mqtt.host": host}).mqtt.host == host
 
 
 # What is subscribed to

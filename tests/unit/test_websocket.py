@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from detector.edge import websocket
 from detector.edge.failures import Stage, explain
 from detector.edge.websocket import WebSocket, WebSocketError, authority, headers
 from detector.settings import MqttSettings, SettingsError
@@ -318,3 +319,23 @@ def test_a_line_that_is_no_header_is_named_and_not_repeated(line, what):
 )
 def test_the_address_leaves_out_a_port_that_goes_without_saying(host, port, tls, expected):
     assert authority(host, port, tls=tls) == expected
+
+
+def test_a_path_that_is_not_there_is_shown_without_what_may_be_its_signature(tmp_path):
+    def said(**settings):
+        mqtt = MqttSettings(transport="websockets", **settings)
+        return explain(WebSocketError("no", 404), mqtt, Stage.HANDSHAKE).line.partition("; ")[2]
+
+    assert said(websocket_path="/mqtt?X-Amz-Signature=s3cret") == "is mqtt.websocket_path '/mqtt?…' right?"
+    assert said(websocket_path_file=tmp_path / "path") == "is mqtt.websocket_path_file right?"
+
+
+def test_the_path_comes_from_a_file_and_is_not_repeated_where_it_is_none(tmp_path):
+    file = tmp_path / "path"
+    mqtt = MqttSettings(transport="websockets", websocket_path_file=file)
+    file.write_text("/mqtt?X-Amz-Signature=s3cret\n")
+    assert websocket.path(mqtt) == "/mqtt?X-Amz-Signature=s3cret"
+    file.write_text("wss://s3cret")
+    with pytest.raises(SettingsError) as caught:
+        websocket.path(mqtt)
+    assert str(caught.value) == f"mqtt.websocket_path_file: {file}: not a path"
