@@ -1,12 +1,14 @@
 """What the log says of the network, where nothing is heard, and where a counter is none."""
 
 import logging
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from detector.edge.snapshot import MqttSnapshot
-from detector.journal import FALLS_MIN, Hearing, Kinds, tell
+from detector.journal import FALLS_MIN, ORDINARY, Hearing, Kinds, tell
 from detector.stream.definition import Signal
 from detector.stream.nouns import Discontinuity
 from detector.stream.pipeline import StreamPipeline
@@ -130,4 +132,14 @@ def test_each_counter_that_falls_is_named_once(caplog):
     assert [record.facts for record in caplog.records] == [
         {"stream": "interfaces", "signal": "octets", "falls": 20, "samples": 40},
         {"stream": "interfaces", "signal": "load", "falls": 25, "samples": 40},
+    ]
+
+
+def test_the_alert_of_refusals_leaves_out_what_the_log_calls_ordinary():
+    rules = (Path(__file__).parents[2] / "config/prometheus/detector.rules.yml").read_text("utf-8")
+    (expression,) = re.findall(r"alert: DetectorDropping\n(.*?)for:", rules, re.DOTALL)
+    found = re.findall(r'(messages|samples)_dropped_total\{reason!~"(.*?)"\}', expression)
+    assert [(family, set(reasons.split("|"))) for family, reasons in found] == [
+        ("messages", set(ORDINARY)),
+        ("samples", set(ORDINARY)),
     ]
