@@ -112,8 +112,8 @@ class Subscriber:
         return dict(self._reception.dropped)
 
     def examples(self) -> dict[str, Example]:
-        """Return the first message that was refused for each reason; none for a topic that is no text."""
-        return {reason.value: one for reason, one in self._reception.examples.items()}
+        """Return by reason the last message that was refused."""
+        return self._reception.examples()
 
     def snapshot(self) -> MqttSnapshot:
         """Return the state of the connection. `inbox_messages_max` is the size of the inbox."""

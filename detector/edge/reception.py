@@ -15,7 +15,7 @@ from paho.mqtt.client import MQTTMessage
 
 from detector.edge.framing import Properties, Publish, parse_properties
 from detector.edge.inbox import Inbox, Overload
-from detector.edge.snapshot import Example, example
+from detector.edge.snapshot import EXAMPLE_BYTES_MAX, Example, example
 from detector.stream.filters import covers, first_match, narrowness
 from detector.stream.nouns import Drop, Message
 
@@ -94,7 +94,7 @@ class Reception:
         self._arrived = 0  # bytes of payload that are put and not yet announced
         self.received = [0] * (len(subscriptions) + 1)
         self.dropped = dict.fromkeys(REASONS, 0)
-        self.examples: dict[Drop, Example] = {}
+        self._struck: dict[Drop, tuple[str, bytes]] = {}
         self.errors_total = 0
         self.canaries: set[str] = set()
         self.expiring = False
@@ -103,6 +103,14 @@ class Reception:
         """A new connection: packet ids of the old one mean nothing to it."""
         self._connection += 1
         self.canaries.clear()
+
+    def examples(self) -> dict[str, Example]:
+        """Return by reason the last message that was refused; from any thread.
+
+        None for a topic that is no text.
+        """
+        # Copied in one go: the thread that reads the broker may add a reason meanwhile.
+        return {reason.value: example(*struck) for reason, struck in self._struck.copy().items()}
 
     def received_under(self, wide: str) -> int:
         """Return how many messages came under a filter: its own, and those of filters that it covers."""
@@ -171,7 +179,9 @@ class Reception:
         now_s = self._clock()
         good = [message for message in messages if now_s < message.expires_s]
         expired = [message for message in messages if now_s >= message.expires_s]
-        self.dropped[Drop.EXPIRED] += len(expired)
+        if expired:
+            self.dropped[Drop.EXPIRED] += len(expired)
+            self._struck[Drop.EXPIRED] = expired[-1].topic, expired[-1].payload[:EXAMPLE_BYTES_MAX]
         return good, expired
 
     # What becomes of one
@@ -251,8 +261,8 @@ class Reception:
 
     def _refuse(self, reason: Drop, topic: str, payload: bytes) -> bool:
         self.dropped[reason] += 1
-        if reason not in self.examples:  # the first one will do: a flood must cost no more than a count
-            self.examples[reason] = example(topic, payload)
+        # By reference where it is short, and made readable when somebody asks: it may be one of a flood.
+        self._struck[reason] = topic, payload[:EXAMPLE_BYTES_MAX]
         return False
 
     def _announced(self, refused: list[int]) -> list[int]:

@@ -14,7 +14,9 @@ from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 
 EXAMPLE_CHARS_MAX: Final = 200
-"""Of a refused message that the log shows: the first fields of a Telegraf metric, two lines of a screen."""
+"""Of a refused message that is shown: the first fields of a Telegraf metric, two lines of a screen."""
+EXAMPLE_BYTES_MAX: Final = 4 * (EXAMPLE_CHARS_MAX + 1)
+"""As many at most: a character has four bytes, and one more than is shown tells that there is more."""
 
 
 class Example(NamedTuple):
@@ -29,8 +31,7 @@ class Example(NamedTuple):
 
 def example(topic: str, payload: bytes | bytearray) -> Example:
     """Return a refused message as an example, whatever its bytes are and however many."""
-    some = payload[: 4 * (EXAMPLE_CHARS_MAX + 1)]  # a character has four bytes at most
-    return Example(_cut(topic), _cut(some.decode("utf-8", "replace")))
+    return Example(_cut(topic), _cut(payload[:EXAMPLE_BYTES_MAX].decode("utf-8", "replace")))
 
 
 def refused_examples(streams: Streams) -> dict[str, Example]:

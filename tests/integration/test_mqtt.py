@@ -162,7 +162,7 @@ def test_a_payload_above_the_limit_is_a_drop_and_the_next_one_arrives(broker, su
     send(broker, ("net/a/x", b"x" * 10_000_000), ("net/a/x", b"y" * 1001), ("net/a/x", b"z" * 1000))
     assert take(subscriber, 1)[0].payload == b"z" * 1000
     assert subscriber.dropped()[Drop.PAYLOAD_TOO_LARGE] == 2
-    assert subscriber.examples() == {"payload_too_large": Example("net/a/x", "x" * 200 + "…")}
+    assert subscriber.examples() == {"payload_too_large": Example("net/a/x", "y" * 200 + "…")}
     assert subscriber.snapshot().received == {"net/+/x": 3}
 
 

@@ -6,6 +6,7 @@ from detector.daemon import _subscriptions
 from detector.edge.framing import Publish
 from detector.edge.inbox import Inbox
 from detector.edge.reception import Reception, Subscription
+from detector.edge.snapshot import Example, example
 from detector.stream.nouns import Drop
 from detector.stream_settings import StreamSettings
 
@@ -36,6 +37,14 @@ def test_of_overlapping_streams_the_most_important_one_has_the_message(order):
     assert received == {"t/+/interface": 80, "t/+/+": 70}
     assert taking.dropped[Drop.SHED] == 50
     assert [message.topic for message in inbox.take(80, 0.0)] == ["t/r1/interface"] * 80
+
+
+def test_the_example_of_a_refusal_is_the_last_message_cut_short():
+    taking, _ = receiving([Subscription("t/#")], messages_max=100)
+    taking.receive([published(f"t/{number}", b"x" * (2000 + number)) for number in range(3)])
+    taking.receive([published(f"t/{number}", b"%d" % number) for number in range(103)])
+    assert taking.examples() == {"payload_too_large": example("t/2", b"x" * 500), "shed": Example("t/2", "2")}
+    assert len(taking._struck[Drop.PAYLOAD_TOO_LARGE][1]) < 1000
 
 
 def test_a_wide_filter_of_a_higher_priority_goes_before_a_narrow_one():
