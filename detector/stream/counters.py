@@ -19,6 +19,11 @@ samples of a counter one of these is true, tested in this order:
              what it had counted by then, and the missing part in the next sample, five times the rate
     grown    the difference over the time since the last counted sample is the rate
 
+What was cut off sends what it had queued at once, and without times of their own an hour's values are
+milliseconds apart. So of samples that come together, within `TOGETHER_SHARE` of a step, the last one alone is
+looked at; it is a new base where the last look was as near, in the step before. And what a step tells is no
+rate where all of it grew in less than `SPAN_SHARE_MIN` of a step, as from a base that a queue has left.
+
 A fall is a wrap at a growth that the line can carry and that is at most `WRAP_RATE_FACTOR` times as fast as
 this counter has been seen; with a device that says that it did not restart, the line alone decides, or half
 the range where nobody knows the line.
@@ -46,6 +51,12 @@ HOLE_REFRESHES = 2.0
 """Refreshes without a counted sample that make a hole."""
 STALE_SHARE = 0.5
 """Less growth after a hole than this share of what the newest rate promised may be stale."""
+TOGETHER_SHARE = 0.1
+"""Samples closer than this share of a step came together: a queue of 60 of each of 10,000 counters is emptied
+in that time. Of a counter that is always sampled so often, a look a step tells as much."""
+SPAN_SHARE_MIN = 0.4
+"""A rate is of this share of a step or more, so that what a device that exports once a step had counted shows
+at most 2.5 times its rate. A device that exports twice a step has a rate by each."""
 WRAP_RATE_FACTOR = 4.0
 """A wrap is believed up to this multiple of the highest recent rate: traffic may burst, but a reboot
 at a random value implies a rate far above it."""
@@ -87,6 +98,8 @@ class Counters:
         signals = definition.signals
         self._refresh_s = definition.refresh_s
         self._gap_max_s = definition.window_s
+        self._together_s = TOGETHER_SHARE * definition.step_s
+        self._span_min_s = SPAN_SHARE_MIN * definition.step_s
         self._bits = np.array([signal.bits for signal in signals])
         self._line_rate = np.array([signal.rate_max for signal in signals])
         self._width = len(signals)
@@ -165,8 +178,12 @@ class Counters:
         Returns:
             One rate a group, in the order of the groups: all growth over all the time it took.
         """
+        alone = np.r_[(cell[1:] != cell[:-1]) | (np.diff(time_s) >= self._together_s), True][: len(cell)]
+        cell, time_s, value = cell[alone], time_s[alone], value[alone]
         starts = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]])[: len(cell)]
         lengths = np.diff(np.r_[starts, len(cell)])
+        heads = cell[starts]
+        before = self._rate[heads], self._rate_high[heads]
         growth = np.zeros(len(starts))
         span_s = np.zeros(len(starts))
         # One pass a rank within the groups: as many as the densest counter has samples in a step.
@@ -176,8 +193,10 @@ class Counters:
             counted, grown, took_s = self._advance(cell[sample], time_s[sample], value[sample])
             growth[group[counted]] += grown[counted]
             span_s[group[counted]] += took_s[counted]
+        brief = span_s < self._span_min_s
+        self._rate[heads[brief]], self._rate_high[heads[brief]] = (rate[brief] for rate in before)
         rate = np.full(len(starts), np.nan)
-        np.divide(growth, span_s, out=rate, where=span_s > 0)
+        np.divide(growth, span_s, out=rate, where=~brief)
         return rate
 
     def _advance(self, cell: Ints, time_s: Doubles, value: Doubles) -> Sequence[np.ndarray]:
@@ -191,6 +210,7 @@ class Counters:
         growth = value - base
         first = ~(took_s <= self._gap_max_s)  # also where there is no base (NaN)
         broken = self._discontinuous(looks, growth, ~first)
+        first |= (took_s < self._together_s) & ~broken
         pending = self._not_refreshed(cell, took_s, growth) & ~first & ~broken
         self._pending[cell] = pending
         counted: Bools = ~first & ~broken & ~pending

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.stream.counters import WRAP_RATE_FACTOR, Counters
+from detector.stream.align import Align
+from detector.stream.counters import SPAN_SHARE_MIN, WRAP_RATE_FACTOR, Counters
 from detector.stream.definition import BITS_AUTO, Signal, Witness
 from tests.support.streams import START_S, definition, samples
 
-WINDOW_STEPS = 60  # of 10 s
+STEP_S = 0.5  # so short that no look here is too brief for a rate
+WINDOW_STEPS = 1200
 LINE = 2.0**24
 """Octets a second. In the longest spacing 32 bits are not counted through more than once."""
 SPACING_S = st.sampled_from([0.25, 4.5, 9.5, 10.0, 10.5, 22.0, 40.0])
@@ -76,7 +78,13 @@ def rates_of(story, refresh_s, bits, rate_max=LINE, witness=None):
     signal = Signal("octets", kind="counter", bits=bits, rate_max=rate_max)
     witnesses = () if witness is None else (witness,)
     counters = Counters(
-        definition(signal, witnesses=witnesses, refresh_s=refresh_s + LAG_S, window_steps=WINDOW_STEPS)
+        definition(
+            signal,
+            witnesses=witnesses,
+            refresh_s=refresh_s + LAG_S,
+            step_s=STEP_S,
+            window_steps=WINDOW_STEPS,
+        )
     )
     counters.resize(1)
     rates = []
@@ -129,6 +137,29 @@ def test_without_any_help_all_growth_is_told_where_nothing_fell(data, bits):
     if not counters.discontinuities.any():
         check_growth(story, rates)
     assert (rates[~np.isnan(rates)] >= 0).all()
+
+
+@given(
+    hole_steps=st.integers(2, 30),
+    flushed_s=st.integers(1, 79).map(lambda eighths: eighths / 8),
+    gap_s=st.sampled_from([2.0**-12, 2.0**-7, 2.0**-4]),
+)
+def test_a_queue_that_is_emptied_at_once_is_never_a_spike(hole_steps, flushed_s, gap_s):
+    """A counter of 1,000 a second is read every 10 s; what was read in a hole comes at its end, as if new."""
+    reads_s = np.arange(200.0, 660.0, 10.0)
+    queued = (reads_s > 300) & (reads_s <= 300 + 10 * hole_steps)
+    flush_s = reads_s[queued][-1] + flushed_s
+    at_s = np.where(queued, flush_s + gap_s * np.cumsum(queued), reads_s)
+    order = np.argsort(at_s, kind="stable")
+    align = Align(definition(Signal("octets", kind="counter"), refresh_s=15.0, window_steps=12))
+    align.resize(1)
+    align.add(samples(*((0, 0, at_s[index], 1000.0 * reads_s[index]) for index in order)))
+    steps = list(align.close(START_S + 700.0))
+    rates = np.array([step.value[0, 0] for step in steps if len(step.row)])
+    known = rates[~np.isnan(rates)]
+    assert (known <= 1000.0 / SPAN_SHARE_MIN).all()
+    assert (rates[1:9] == 1000.0).all(), "before"
+    assert (rates[-4:] == 1000.0).all(), "and after"
 
 
 ANY_VALUES = st.lists(

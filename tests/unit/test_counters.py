@@ -155,7 +155,7 @@ def test_each_entity_and_each_signal_has_a_speed_of_its_own():
         Signal("out", kind="counter", rate_max_field="up", rate_max_scale=2.0),
         Signal("drops", kind="counter"),
     )
-    counters = Counters(definition(*signals, refresh_s=0.0))
+    counters = Counters(definition(*signals, refresh_s=0.0, step_s=1.0))
     counters.resize(2)
     counters.hear(samples((0, 1, 0, 1.0), (0, 4, 0, 10.0), (1, 1, 0, 2.0), (1, 4, 0, 20.0)))
     cell = np.array([0, 2, 3, 4, 6, 7])
@@ -273,8 +273,8 @@ def test_after_a_hole_only_far_less_growth_than_before_has_to_wait(times_s, valu
 def test_without_a_refresh_each_value_is_taken_as_it_is():
     values = [0, 100, 200, 200, 400, 400, 400]
     assert shown(*grid(*values), refresh_s=0.0)[0] == [NONE, 10, 10, 0, 20, 0, 0]
-    readings = (0, 0), (10, 1000), (20, 2000), (59, 2010), (60, 5010)
-    assert shown(*readings, refresh_s=0.0)[0] == [NONE, 100, 100, pytest.approx(10 / 39), 3000]
+    readings = (0, 0), (10, 1000), (20, 2000), (55, 2010), (60, 17010)
+    assert shown(*readings, refresh_s=0.0)[0] == [NONE, 100, 100, pytest.approx(10 / 35), 3000]
 
 
 def test_a_counter_that_stops_is_0_once_it_stood_for_the_refresh():
@@ -328,9 +328,46 @@ def test_a_row_used_again_knows_neither_that_its_predecessor_moved_nor_how_fast(
     assert counters.discontinuities.sum() == 1
 
 
+@pytest.mark.parametrize(
+    ("readings", "rates"),
+    [
+        # A queue of an hour, after which nothing was known any more.
+        ([(3600.0, 1e3), (3600.01, 4e3), (3600.02, 9e3), (3610.02, 9100.0)], [NONE, NONE, NONE, 10.0]),
+        # A look that comes soon after it tells nothing either: in 3 s, what was counted in 10 s.
+        ([(3600.0, 1e3), (3600.01, 9e3), (3603.0, 9100.0), (3613.0, 9200.0)], [NONE, NONE, NONE, 10.0]),
+        # A step ends in the midst of it.
+        ([(40.0, 700.0), (40.01, 9e3), (50.01, 9100.0)], [pytest.approx(20.0), NONE, 10.0]),
+        # A brief rate is not remembered: by it, the fall would be a wrap.
+        ([(41.0, 2.0**32 - 9e3), (44.0, 2.0**32 - 8e3), (54.0, 0.0)], [NONE, NONE, NONE]),
+    ],
+)
+def test_what_comes_together_or_is_brief_tells_no_rate(readings, rates):
+    first = [(0.0, 0.0), (10.0, 100.0)]
+    assert shown(*first, *readings, bits=32, window_steps=3)[0] == [NONE, 10.0, *rates]
+
+
+def test_of_samples_that_come_together_the_last_one_is_looked_at():
+    counters = Counters(definition(Signal("octets", kind="counter"), refresh_s=0.0))
+    counters.resize(2)
+    counters.rates(np.array([0, 1]), np.full(2, START_S), np.zeros(2))
+    after_s = np.array([9.0, 9.5, 9.75, 10.0, 5.0, 10.0])
+    values = np.array([1.0, 2.0, 99.0, 100.0, 150.0, 200.0])
+    assert counters.rates(np.array([0, 0, 0, 0, 1, 1]), START_S + after_s, values).tolist() == [10, 20]
+    assert counters.looks.tolist() == [3]
+
+
+def test_a_counter_that_is_sampled_without_a_pause_has_a_rate_each_step():
+    counters = Counters(definition(Signal("octets", kind="counter"), refresh_s=15.0))
+    counters.resize(1)
+    for step in range(3):
+        at_s = START_S + 10.0 * step + np.arange(0.125, 10.125, 0.125)
+        rates = counters.rates(np.zeros(len(at_s), np.int64), at_s, (at_s - START_S) * 8)
+    assert rates == [8.0]
+
+
 @given(
     increments=st.lists(st.integers(1, 1 << 20), min_size=3, max_size=40),
-    spacing_s=st.lists(st.sampled_from([0.25, 4.5, 10.0, 39.0]), min_size=40, max_size=40),
+    spacing_s=st.lists(st.sampled_from([4.0, 4.5, 10.0, 39.0]), min_size=40, max_size=40),
     start=st.integers(0, 1 << 26),
 )
 def test_with_any_positive_rates_and_wraps_the_total_growth_is_the_truth(increments, spacing_s, start):
@@ -338,7 +375,7 @@ def test_with_any_positive_rates_and_wraps_the_total_growth_is_the_truth(increme
     top, steady = 1 << 32, 1 << 20
     took_s = np.array(spacing_s[: len(increments)])
     growth = np.floor((steady + np.array(increments)) * took_s)
-    truth = top - start - steady + np.r_[0, np.cumsum(growth)]
+    truth = top - start - 20 * steady + np.r_[0, np.cumsum(growth)]
     at_s = np.r_[0, np.cumsum(took_s)]
     assume(truth[1] < top)  # a wrap at the very first growth cannot be told from a reset
     rates, resets = shown(*zip(at_s.tolist(), (truth % top).tolist(), strict=True), bits=32)

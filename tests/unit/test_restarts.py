@@ -325,9 +325,9 @@ def test_a_restart_that_is_told_in_another_message_counts_whenever_it_comes():
     told = (25.0, [1200], [80])
     rates, reasons = counted([TICKS], *octets[:3], told, octets[3])
     assert ([one for (one,) in rates], reasons) == ([None, 10, None, 10, 10], {"reset": 1})
-    early = (19.0, [600], [20])
+    early = (16.0, [300], [20])
     rates, reasons = counted([TICKS], *octets[:2], early, *octets[2:])
-    assert ([one for (one,) in rates], reasons) == ([None, 10, None, 10, 10], {"restart": 1})
+    assert ([one for (one,) in rates], reasons) == ([None, 10, None, 2.5, 10], {"restart": 1})
 
 
 def test_a_restart_while_nothing_came_for_a_window_is_a_first_look_and_not_counted():
