@@ -46,6 +46,39 @@ def test_check_tells_of_a_key_that_all_can_read_and_of_a_certificate_that_ends_s
     assert last == "settings ok"
 
 
+PERSISTENT = '[mqtt]\nclient_id = "me"\nqos = 1\npersistent = true\n'
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "topic", "stream", "why"),
+    [
+        (
+            PERSISTENT,
+            "t/{device}",
+            'format = "value"',
+            "its values (value) have no times; with mqtt.persistent",
+        ),
+        (
+            "",
+            "t/{device}",
+            'format = "value"\noverload = "block"',
+            'have no times; with overload = "block"',
+        ),
+        (PERSISTENT, "homie/#", 'format = "homie"', "its values (homie) have no times"),
+        (PERSISTENT, "t/{device}/{signal}", 'format = "influx"', "its values (influx) have no times"),
+        (PERSISTENT, "t/{device}", 'format = "influx"', ""),
+        (PERSISTENT, "t/{device}", 'overload = "block"', ""),
+        (PERSISTENT, "t/{device}", 'payload.time = "none"', "its values (json) have no times"),
+        ("", "t/{device}", 'format = "value"', ""),
+    ],
+)
+def test_check_tells_of_values_that_are_queued_and_have_no_time(tmp_path, mqtt, topic, stream, why):
+    file = tmp_path / "detector.toml"
+    file.write_text(mqtt + STREAM.replace("t/{device}", topic).replace("entity", f"{stream}\nentity"))
+    said = [line for line in check.everything(load(file)) if line.startswith("caution: stream s: ")]
+    assert [why in line for line in said] == [True] * bool(why)
+
+
 def test_check_refuses_a_certificate_that_is_over(written, pki):
     pair = pki.client(begin=-2 * DAY, end=-1 * DAY)
     with pytest.raises(SettingsError, match=f"mqtt.tls_certificate_file: {pair.certificate}: expired at "):
