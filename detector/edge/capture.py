@@ -27,6 +27,7 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from detector.stream.decode.times import TIME_MAX_S
 from detector.stream.nouns import Message
 
 LINE_BYTES_MAX: Final = 512 << 20
@@ -190,8 +191,11 @@ def _text(value: object) -> str:
 
 
 def _arrival_s(tst: Any) -> float:
-    """Return the seconds of a number, or of ISO 8601 with the `Z` that mosquitto_sub has before an offset."""
+    """Return the seconds of a number, or of ISO 8601 with the `Z` that mosquitto_sub has before an offset.
+
+    NaN where that is no time.
+    """
     if isinstance(tst, str):
         moment = datetime.fromisoformat(tst.replace("Z+", "+").replace("Z-", "-"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return float(tst) if isinstance(tst, (int, float)) else nan
+    return float(tst) if isinstance(tst, (int, float)) and 0 <= tst < TIME_MAX_S else nan

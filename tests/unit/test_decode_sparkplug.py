@@ -417,6 +417,23 @@ def test_a_node_is_asked_once_a_minute():
     assert host.asked, "the clock went back"
 
 
+@pytest.mark.parametrize("arrival_s", [float("nan"), float("inf"), 1e308, -1.0])
+def test_nobody_is_asked_at_a_time_that_is_none(arrival_s):
+    host = Host()
+    host.arrival_s = arrival_s
+    assert host.hear(ddata(metric(None, 1.0, alias=4))) is Drop.ALIAS_UNKNOWN
+    assert host.asked == []
+
+
+def test_of_a_capture_without_times_what_came_twice_raises_no_doubt():
+    host = Host()
+    host.arrival_s = float("nan")
+    host.hear(nbirth(), dbirth(temperature(alias=1)), ddata(metric(None, 1.0, alias=1)))
+    assert host.values(ddata(metric(None, 1.0, alias=1))) == {0: 1.0}
+    host.hear(ddata(metric(None, 1.0, alias=1), seq=4))
+    assert host.values(ddata(metric(None, 1.0, alias=1), seq=3)) == {0: 1.0}
+
+
 def test_not_all_nodes_are_asked_at_once():
     host = Host()
     asked = 0

@@ -1,5 +1,6 @@
 """What `check --capture` tells of a capture."""
 
+import base64
 import json
 from dataclasses import replace
 from math import nan
@@ -8,6 +9,7 @@ import pytest
 
 from detector.cli import main
 from detector.edge.reception import CANARY
+from detector.stream.decode.sparkplug_b_pb2 import Payload
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Message
 from detector.survey import Survey
@@ -202,6 +204,25 @@ def test_deaths_that_a_format_tells_of_are_goodbyes():
     rooms = Definition("rooms", ("device",), (Signal("temperature"),), 5.0, 60, "homie/#", "homie")
     lines = told(("homie/a/climate/temperature", b"20"), ("homie/a/$state", b"lost"), definitions=(rooms,))
     assert "  goodbyes: 1" in lines
+
+
+def test_lines_without_a_time_are_read_and_ask_for_nothing(tmp_path, capsys):
+    """As of Sparkplug data whose birth is not in the capture, which the daemon would ask for."""
+    settings, capture = tmp_path / "detector.toml", tmp_path / "messages"
+    stream = '[[streams]]\nname = "%s"\ntopic = "%s/#"\nformat = "%s"\nentity = ["%s"]\nsignals.x = {}\n'
+    settings.write_text(
+        stream % ("s", "spBv1.0", "sparkplug", "node") + stream % ("v", "v/{d}", "value", "d")
+    )
+    ddata = base64.b64encode(Payload(metrics=[{"alias": 5, "long_value": 7}]).SerializeToString()).decode()
+    lines = [{"topic": "v/a", "payload": "1", **when} for when in ({}, {"tst": 1.76e9}, {"tst": 1.76e9 + 20})]
+    lines += [
+        {"topic": "spBv1.0/g/DDATA/n/d", "payload_base64": ddata, "tst": tst} for tst in (None, 1e308, -1)
+    ]
+    capture.write_text("".join(json.dumps(line) + "\n" for line in lines) + "v/a 3\n")
+    assert main(["check", "--config", str(settings), "--capture", str(capture)]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert "  refused: 3 alias_unknown, such as spBv1.0/g/DDATA/n/d '\\x12\\x04\\x10\\x05X\\x07'" in said
+    assert "  an entity speaks every 20 s; step_s is 10; step_s is shorter, and leaves gaps" in said
 
 
 def test_a_stream_that_nothing_is_on_is_told_with_its_topic():

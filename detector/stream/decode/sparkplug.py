@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from detector.stream.decode.labels import beside
 from detector.stream.decode.records import Decode, append_all, record_appender, signal_fields
 from detector.stream.decode.sparkplug_births import Births, Known, NodeName, Table
+from detector.stream.decode.times import TIME_MAX_S
 from detector.stream.decode.topic import Template
 from detector.stream.definition import Definition
 from detector.stream.nouns import Batch, Drop, Entity, Message
@@ -185,7 +186,8 @@ class _Edges:
         return groups, unknown
 
     def _ask(self, node: NodeName, arrival_s: float, batch: Batch) -> None:
-        if self._births.may_ask(node, arrival_s):
+        """Ask a node for its births; of a time that is none nobody can ask."""
+        if 0 <= arrival_s < TIME_MAX_S and self._births.may_ask(node, arrival_s):
             topic = f"{NAMESPACE}/{node[0]}/NCMD/{node[1]}"
             batch.replies.append((topic, self._payload.rebirth(arrival_s)))
 

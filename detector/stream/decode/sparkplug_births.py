@@ -74,7 +74,7 @@ class _Node:
 
 
 class Births:
-    """The nodes of one stream. Times are those of arrival, in seconds."""
+    """The nodes of one stream. Times are those of arrival, in seconds; NaN, in a capture, is soon after."""
 
     def __init__(self, definition: Definition) -> None:
         self._things_max = definition.entities_max * (3 + 2 * len(definition.columns))
@@ -99,7 +99,7 @@ class Births:
         if number is None or number >= NUMBERS:
             return 0
         missed = 0 if node.newest is None else (number - node.newest - 1) % NUMBERS
-        if missed >= NUMBERS - 1 - REORDERED_MAX and arrival_s - node.newest_s <= REORDERED_S:
+        if missed >= NUMBERS - 1 - REORDERED_MAX and not arrival_s - node.newest_s > REORDERED_S:
             _arrive_late(node, number, arrival_s)
             return 0
         if missed:
@@ -222,7 +222,7 @@ def _doubt(node: _Node, number: int, missed: int, arrival_s: float) -> None:
 
 def _arrive_late(node: _Node, number: int, arrival_s: float) -> None:
     """Take a number that was overtaken, or came twice; nothing is doubtful once nothing is missing."""
-    if node.missing >> number & 1 and arrival_s - node.missing_s <= REORDERED_S:
+    if node.missing >> number & 1 and not arrival_s - node.missing_s > REORDERED_S:
         node.missing ^= 1 << number
         if not node.missing:
             for device in node.devices.values():
