@@ -67,8 +67,8 @@ def _queued(settings: Settings) -> Iterator[str]:
         why = "mqtt.persistent" if settings.mqtt.persistent else why
         if why and _is_timeless(stream):
             yield (
-                f"stream {stream.name}: its values ({stream.format}) have no times; with {why} the broker queues"
-                " values, which then count as of their arrival"
+                f"stream {stream.name}: its values ({stream.format}) have no times; with {why} the"
+                " broker queues some, which then count as of their arrival"
             )
 
 

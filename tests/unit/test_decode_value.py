@@ -40,6 +40,8 @@ def decode(definition, topic, payload):
         (b".5", 0.5), (b"5.", 5.0), (b"007", 7.0), (b"true", 1.0), (b"false", 0.0), (b"231.40\r\n", 231.4),
         (b"42\0", 42.0), (b"42\0\0", 42.0), (b"42\n\0", 42.0), (b"18446744073709551615", 2.0**64),
         (b"%.1f" % 1.7e308, 1.7e308),
+        (b'"21.5"', 21.5), (b' "21.5"\n\0', 21.5), (b'" 21.5 "', 21.5), (b'"true"', 1.0),
+        (b"\xef\xbb\xbf21.5", 21.5), (b'\xef\xbb\xbf"21.5"\r\n', 21.5),
     ],
 )  # fmt: skip
 def test_a_bare_number_is_one_sample_at_its_arrival(payload, value):
@@ -61,6 +63,7 @@ def test_the_topic_names_the_signal_where_there_are_several():
     [
         (b"on", 1.0),
         (b" on\n", 1.0),
+        (b'"on"', 1.0),
         (b"off\0", 0.0),
         (b"false", 7.0),
         (b"true", 1.0),
@@ -72,6 +75,18 @@ def test_a_word_is_the_number_that_it_stands_for(payload, value):
     words = (("on", 1.0), ("off", 0.0), ("false", 7.0), ("hält", 2.0))
     state = replace(ONE, signals=(Signal("state", words=words),))
     assert decode(state, "shellies/plug-1/relay/0/power", payload)[1].value == [value]
+
+
+def test_several_signals_of_one_field_all_have_its_value():
+    """As a state and how often it changes, or a value in two units; one may read what another cannot."""
+    words = (("on", 1.0),)
+    signals = (Signal("w", field="p"), Signal("other"), Signal("state", field="p", words=words))
+    both = replace(TWO, signals=signals)
+    drop, batch = decode(both, "sensors/s1/p", b"20")
+    assert (drop, batch) == (None, Batch([("s1",)], [ARRIVAL_S], [0, 0], [0, 2], [20.0, 20.0]))
+    drop, batch = decode(both, "sensors/s1/p", b"on")
+    assert (drop, batch.signal, batch.value) == (None, [2], [1.0])
+    assert batch.dropped == {Drop.NOT_A_NUMBER: 1}
 
 
 def test_the_topic_names_what_counters_are_judged_by_too():
@@ -89,6 +104,7 @@ def test_a_signal_that_the_stream_does_not_have_is_no_signal(signal):
     ("payload", "drop"),
     [
         (b"", Drop.PAYLOAD_EMPTY), (b" \r\n", Drop.PAYLOAD_EMPTY), (b"\0", Drop.PAYLOAD_EMPTY),
+        (b'""', Drop.PAYLOAD_EMPTY), (b'"', Drop.PAYLOAD_EMPTY), (b"\xef\xbb\xbf", Drop.PAYLOAD_EMPTY),
         (b"\xff\xfe", Drop.NOT_UTF8), (b"12\xb0C", Drop.NOT_UTF8), (b"null", Drop.NO_SIGNAL),
         (b'{"value": 1}', Drop.WRONG_SHAPE), (b"[1]", Drop.WRONG_SHAPE),
         (b"1" * (NUMBER_CHARS_MAX + 1), Drop.WRONG_SHAPE), (b"1" * 10_000_000, Drop.WRONG_SHAPE),
@@ -102,7 +118,8 @@ def test_a_payload_that_is_no_value_is_dropped_with_its_reason(payload, drop):
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"on", Drop.NOT_A_NUMBER), (b"12.5 W", Drop.NOT_A_NUMBER), (b'"12.5"', Drop.NOT_A_NUMBER),
+        (b"on", Drop.NOT_A_NUMBER), (b"12.5 W", Drop.NOT_A_NUMBER), (b'"12.5', Drop.NOT_A_NUMBER),
+        (b'""12.5""', Drop.NOT_A_NUMBER), (b"'12.5'", Drop.NOT_A_NUMBER), (b'"nan"', Drop.NOT_FINITE),
         (b"1,5", Drop.NOT_A_NUMBER), (b"0x10", Drop.NOT_A_NUMBER), (b"1_000", Drop.NOT_A_NUMBER),
         (b"12\0 5", Drop.NOT_A_NUMBER), ("\uff11\uff12".encode(), Drop.NOT_A_NUMBER),
         (b"True", Drop.NOT_A_NUMBER),
