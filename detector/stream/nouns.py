@@ -42,6 +42,7 @@ class Drop(StrEnum):
     NOT_JSON = "not_json"
     NESTED_TOO_DEEP = "nested_too_deep"
     WRONG_SHAPE = "wrong_shape"  # well-formed, but not the format of the stream
+    RECORDS_MAX = "records_max"  # more records than one message may have
     ENTITY_MISSING = "entity_missing"  # a label of the entity is in neither topic nor payload
     NO_SIGNAL = "no_signal"  # understood, and nothing in it is a signal of the stream
     TIME_UNREADABLE = "time_unreadable"  # a time field that is neither number nor ISO 8601

@@ -170,7 +170,7 @@ def test_a_quote_that_nothing_closes_costs_the_rest():
         (b"device,temp\n%s,2" % (b"r" * 257), Drop.WRONG_SHAPE),
         (b"device,temp,time\nr1,2,soon", Drop.TIME_UNREADABLE),
         (b"device,temp,time\nr1,2,0", Drop.TIME_UNREADABLE),
-        (b"device,temp\n" + b"r1,1\n" * (RECORDS_MAX + 1), Drop.WRONG_SHAPE),
+        (b"device,temp\n" + b"r1,1\n" * (RECORDS_MAX + 1), Drop.RECORDS_MAX),
         (b'device,temp\n"%s",1' % (b"r" * 200_000), Drop.MALFORMED),
     ],
     ids=lambda value: repr(value[:30]),

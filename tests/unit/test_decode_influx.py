@@ -315,7 +315,7 @@ def test_a_line_that_is_none_is_malformed_and_the_others_go_on(line):
         (CPU.replace(b"cpu=cpu-total,", b""), Drop.ENTITY_MISSING),
         (CPU.replace(b"cpu-total", b""), Drop.ENTITY_MISSING),
         (CPU.replace(b"srv-7", b"s" * 257), Drop.WRONG_SHAPE),
-        (b"\n".join([CPU] * (RECORDS_MAX + 1)), Drop.WRONG_SHAPE),
+        (b"\n".join([CPU] * (RECORDS_MAX + 1)), Drop.RECORDS_MAX),
     ],
     ids=lambda value: repr(value[:30]),
 )  # fmt: skip

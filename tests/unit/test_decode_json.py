@@ -315,7 +315,7 @@ def test_half_an_emoji_where_nobody_looks_costs_nothing():
         (b"12.5", Drop.WRONG_SHAPE), (b'"temp"', Drop.WRONG_SHAPE), (b"null", Drop.WRONG_SHAPE),
         (b"[1,2]", Drop.WRONG_SHAPE), (b"[[]]", Drop.WRONG_SHAPE),
         (b"NaN", Drop.WRONG_SHAPE), (b"1" * 10_000_000, Drop.WRONG_SHAPE),
-        (b"[" + b",".join([b'{"device":"a","temp":1}'] * (RECORDS_MAX + 1)) + b"]", Drop.WRONG_SHAPE),
+        (b"[" + b",".join([b'{"device":"a","temp":1}'] * (RECORDS_MAX + 1)) + b"]", Drop.RECORDS_MAX),
         (b"{}", Drop.NO_SIGNAL), (b"[]", Drop.NO_SIGNAL), (b'{"device":"a"}', Drop.NO_SIGNAL),
         (b'{"x":"%s"}' % (b"x" * 10_000_000), Drop.NO_SIGNAL),
         (b'{"device":"a","temp":null}', Drop.NO_SIGNAL),

@@ -482,7 +482,7 @@ def test_updates_that_are_refused_beside_a_goodbye_are_counted():
         (notice({"Path": 5, "values": {}}), Drop.WRONG_SHAPE),
         (notice(prefix=5), Drop.WRONG_SHAPE),
         (notice(prefix="a["), Drop.WRONG_SHAPE),
-        (notice(*[{}] * (RECORDS_MAX + 1)), Drop.WRONG_SHAPE),
+        (notice(*[{}] * (RECORDS_MAX + 1)), Drop.RECORDS_MAX),
         (notice({"Path": "interfaces/interface[name=e1]/state/mtu", "values": {"m": 1}}), Drop.NO_SIGNAL),
         (notice({"Path": "interfaces/interface[name=e1]/state/oper-status"}), Drop.NO_SIGNAL),
         (

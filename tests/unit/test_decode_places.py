@@ -124,7 +124,7 @@ def test_records_are_found_wherever_they_are(records, payload, entities):
         (b'{"ports":{"e0":null}}', Drop.NO_SIGNAL), (b'{"ports":{"e0":5}}', Drop.WRONG_SHAPE),
         (b'{"ports":{"":{"rx":1}}}', Drop.ENTITY_MISSING), (b'{"ports":{"e0":{"tx":1}}}', Drop.NO_SIGNAL),
         (b'{"ports":{%s}}' % b",".join(b'"e%d":{"rx":1}' % index for index in range(RECORDS_MAX + 1)),
-         Drop.WRONG_SHAPE),
+         Drop.RECORDS_MAX),
     ],
     ids=lambda value: repr(value[:30]),
 )  # fmt: skip

@@ -290,7 +290,7 @@ def test_a_line_that_does_not_follow_the_format_is_malformed_and_the_others_go_o
         (b"cpu,host=a value=1 1760000000", Drop.MALFORMED), (b"a,b\n1,2", Drop.MALFORMED),
         (b"a 1 soon", Drop.TIME_UNREADABLE), (b"a 1 -3982045", Drop.TIME_UNREADABLE),
         (b"a 1 0", Drop.TIME_UNREADABLE),
-        (b"".join(b"a 1 %d\n" % (1_760_000_000 + at) for at in range(RECORDS_MAX + 1)), Drop.WRONG_SHAPE),
+        (b"".join(b"a 1 %d\n" % (1_760_000_000 + at) for at in range(RECORDS_MAX + 1)), Drop.RECORDS_MAX),
     ],
     ids=lambda value: repr(value[:30]),
 )  # fmt: skip

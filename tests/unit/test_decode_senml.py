@@ -196,7 +196,7 @@ def test_a_record_that_is_refused_costs_no_other(payload, values, dropped):
         (b'[{"bver":0,"n":"d:temp","v":1}]', Drop.WRONG_SHAPE),
         (b'[{"bver":[],"n":"d:temp","v":1}]', Drop.WRONG_SHAPE),
         (b'[{"n":"d:temp","v":1},{"rel_":1}]', Drop.WRONG_SHAPE),
-        (b"[" + b"0," * RECORDS_MAX + b"0]", Drop.WRONG_SHAPE), (b"[" * 5000, Drop.NESTED_TOO_DEEP),
+        (b"[" + b"0," * RECORDS_MAX + b"0]", Drop.RECORDS_MAX), (b"[" * 5000, Drop.NESTED_TOO_DEEP),
         (bytes.fromhex("81a1"), Drop.MALFORMED), (bytes.fromhex("a10001"), Drop.NOT_UTF8),
         (bytes.fromhex("80"), Drop.NO_SIGNAL), (bytes.fromhex("8100"), Drop.WRONG_SHAPE),
         (bytes.fromhex("d9d9f7"), Drop.MALFORMED), (bytes.fromhex("d9d9f700"), Drop.WRONG_SHAPE),

@@ -182,9 +182,9 @@ def test_a_bad_message_is_dropped_as_a_whole_with_its_reason(payload, drop):
     assert servers(payload) == (drop, Batch())
 
 
-def test_a_batch_of_more_records_than_the_limit_is_wrong_shape():
+def test_a_batch_of_more_records_than_the_limit_is_records_max():
     payload = b'{"metrics":[' + b",".join([CPU] * (RECORDS_MAX + 1)) + b"]}"
-    assert servers(payload) == (Drop.WRONG_SHAPE, Batch())
+    assert servers(payload) == (Drop.RECORDS_MAX, Batch())
 
 
 def test_of_a_batch_the_bad_metrics_are_counted_once_each_and_the_others_go_on():

@@ -165,9 +165,11 @@ def _notification(body: Any, envelope: Mapping[str, Any], tree: Tree) -> _Notifi
     deletes = body.get("deletes") or body.get("delete") or []
     written, tags = body.get("prefix"), body.get("tags", {})  # an event of deletes has tags
     prefix = tree.prefix(written)
-    lists = all(isinstance(one, list) and len(one) <= RECORDS_MAX for one in (updates, deletes))
+    lists = isinstance(updates, list) and isinstance(deletes, list)
     if not lists or not isinstance(tags, dict) or prefix is None:
         return Drop.WRONG_SHAPE
+    if max(len(updates), len(deletes)) > RECORDS_MAX:
+        return Drop.RECORDS_MAX
     beside = {name: envelope[name] for name in tree.labels if name in envelope}
     if isinstance(written, dict) and written.get("target"):
         beside["target"] = written["target"]

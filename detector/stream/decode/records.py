@@ -161,10 +161,10 @@ def append_all(records: Sequence[Any], append: Callable[[Any], Drop | None], bat
 
     Beside records that were taken, the others are counted in `batch.dropped`, one count each. Where
     none was, the message is dropped for the first reason that says more than that nothing was in it.
-    A message of more than `RECORDS_MAX` records is refused as a whole, with WRONG_SHAPE.
+    A message of more than `RECORDS_MAX` records is refused as a whole, with RECORDS_MAX.
     """
     if len(records) > RECORDS_MAX:
-        return Drop.WRONG_SHAPE
+        return Drop.RECORDS_MAX
     refused = [reason for record in records if (reason := append(record)) is not None]
     if len(refused) == len(records):
         return next((reason for reason in refused if reason is not Drop.NO_SIGNAL), Drop.NO_SIGNAL)

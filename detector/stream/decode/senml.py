@@ -123,7 +123,9 @@ def _parse(payload: bytes) -> list[Any] | Drop:
     pack = parse_cbor(payload, DEPTH_MAX) if begins_like_cbor(payload) else parse_document(payload)
     if isinstance(pack, Drop):
         return pack
-    return pack if isinstance(pack, list) and len(pack) <= RECORDS_MAX else Drop.WRONG_SHAPE
+    if not isinstance(pack, list):
+        return Drop.WRONG_SHAPE
+    return pack if len(pack) <= RECORDS_MAX else Drop.RECORDS_MAX
 
 
 def begins_like_cbor(payload: bytes) -> bool:
