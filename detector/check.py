@@ -9,13 +9,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from detector.caution import cautions, refuse_expired
+from detector.message_settings import PAYLOAD_KEYS
 from detector.misfit import NAMES_MAX, misfit
 from detector.model import bundle
 from detector.settings import Settings
 from detector.stream.decode import Decoder, decoder
 from detector.stream.definition import NO_TIME, Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
-from detector.stream_settings import PAYLOAD_KEYS, StreamSettings
+from detector.stream_settings import StreamSettings
 from detector.wording import off_by
 
 HEALTH_S = 2.0

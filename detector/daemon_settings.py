@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from detector.stream_settings import Part, Seconds
+from detector.message_settings import Part, Seconds
 
 
 class HttpSettings(Part):

@@ -25,7 +25,8 @@ from pydantic_settings import (
 from detector import secret_files
 from detector.addresses import address, host
 from detector.daemon_settings import HttpSettings, LogSettings, RecordSettings
-from detector.stream_settings import Part, StreamSettings
+from detector.message_settings import Part
+from detector.stream_settings import StreamSettings
 from detector.transport_settings import LEFT_OUT, TransportSettings
 
 PREFIX = "DETECTOR_"
@@ -92,9 +93,12 @@ class MqttSettings(TransportSettings):
         return value
 
     @model_validator(mode="after")
-    def _session_can_be_found_again(self) -> Self:
+    def _session_can_be_had(self) -> Self:
         if self.persistent and not (self.client_id and self.qos):
             raise ValueError("persistent needs a client_id and a qos of 1 or 2")
+        newer = [key for key in ("session_s", "receive_max") if self.given(key)]
+        if newer and self.protocol != "5":
+            raise ValueError(f'{newer[0]} needs protocol = "5"')
         return self
 
     @property

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from detector.message_settings import Part, PayloadSettings, RestartSettings, Seconds, SignalSettings
 from detector.stream.decode import FORMATS, decoder
 from detector.stream.decode.topic import Template
-from detector.stream.definition import BITS_AUTO, REFRESH_STEPS, Definition, Layout, Signal, Witness
+from detector.stream.definition import REFRESH_STEPS, Definition
 from detector.stream.filters import outermost
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -18,133 +19,6 @@ LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 LABELS_RESERVED = frozenset({"stream", "signal", "state", "level", "reason", "le", "instance", "job"})
 COLUMNS_RESERVED = frozenset({"time", "train", "score", "anomalous"})
 """What recordings and scores call their own columns, beside a column an entity label or signal."""
-
-PAYLOAD_KEYS = {
-    "metric": {"auto", "influx", "telegraf-json"},
-    "columns": {"auto", "csv"},
-    "delimiter": {"auto", "csv"},
-    "time": {"auto", "csv", "influx", "json", "openconfig", "prometheus", "telegraf-json"},
-}
-"""Which formats read a key of the payload's table; nobody would miss a key that is not read."""
-
-UPTIME_UNITS_S = {"ticks": 0.01, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-
-Seconds = Annotated[float, Field(gt=0, le=30 * 86400)]
-
-
-class Part(BaseModel):
-    """A table of the settings: unknown keys are refused, and so are NaN and infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
-
-
-class SignalSettings(Part):
-    """One column of a stream."""
-
-    kind: Literal["gauge", "counter"] = "gauge"
-    bits: Literal["auto", 32, 64] = "auto"
-    aggregate: Literal["last", "mean", "max", "sum"] = "last"
-    direction: Literal["both", "above", "below"] = "both"
-    field: str = ""
-    rate_max: float | None = Field(None, gt=0)
-    rate_max_field: str = ""
-    rate_max_scale: float = Field(1.0, gt=0)
-    words: dict[str, float] = Field({}, max_length=1000)
-    scale: float = Field(1.0, ge=-(10**9), le=10**9)
-    offset: float = Field(0.0, ge=-(10**9), le=10**9)
-    unit: str = Field("", max_length=32)
-
-    @field_validator("words")
-    @classmethod
-    def _words_can_come(cls, value: dict[str, float]) -> dict[str, float]:
-        for word in value:
-            if not word or word != word.strip():
-                raise ValueError(f"{word!r} never comes: white space around a text does not count")
-        return value
-
-    @field_validator("scale")
-    @classmethod
-    def _scale_keeps_the_value(cls, value: float) -> float:
-        if value == 0:
-            raise ValueError("a scale of 0 would make all values one")
-        return value
-
-    @field_validator("unit")
-    @classmethod
-    def _unit_can_be_read(cls, value: str) -> str:
-        if not value.isprintable() or value != value.strip():
-            raise ValueError(f"{value!r} is no unit")
-        return value
-
-    @model_validator(mode="after")
-    def _counters_count(self) -> Self:
-        if self.kind == "counter" and self.words:
-            raise ValueError("a counter has no words: it counts")
-        if self.kind == "counter" and self.offset:
-            raise ValueError("a counter has no offset: its rate is what is judged")
-        return self
-
-    def signal(self, name: str) -> Signal:
-        """Return the core's noun."""
-        return Signal(
-            name,
-            self.kind,
-            BITS_AUTO if self.bits == "auto" else self.bits,
-            self.aggregate,
-            self.direction,
-            field=self.field or name,
-            rate_max=float("inf") if self.rate_max is None else self.rate_max,
-            rate_max_field=self.rate_max_field,
-            rate_max_scale=self.rate_max_scale,
-            words=tuple(sorted(self.words.items())),
-            scale=self.scale,
-            offset=self.offset,
-            unit=self.unit,
-        )
-
-
-class RestartSettings(Part):
-    """Where a payload tells whether the device, and with it every counter of the entity, restarted."""
-
-    uptime: str = ""
-    uptime_unit: Literal["ticks", "s", "ms", "us", "ns"] = "ticks"
-    boot_time: str = ""
-    boot_id: str = ""
-    stream: str = ""
-
-    def witnesses(self) -> tuple[Witness, ...]:
-        """Return the core's nouns."""
-        told = {"uptime": self.uptime, "boot_time": self.boot_time, "boot_id": self.boot_id}
-        unit_s = UPTIME_UNITS_S[self.uptime_unit]
-        return tuple(Witness(field, kind, unit_s) for kind, field in told.items() if field)
-
-
-class PayloadSettings(Part):
-    """Where a payload keeps what is not a signal."""
-
-    records: str = ""
-    time: str = ""
-    time_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
-    labels: dict[str, str] = {}
-    patterns: dict[str, str] = {}
-    allow: dict[str, list[str]] = {}
-    metric: str = ""
-    columns: list[str] = []
-    delimiter: str = ","
-
-    def layout(self) -> Layout:
-        """Return the core's noun."""
-        return Layout(
-            records=self.records,
-            time=self.time,
-            time_unit=self.time_unit,
-            labels=tuple(self.labels.items()),
-            patterns=tuple(self.patterns.items()),
-            allow=tuple((label, tuple(texts)) for label, texts in self.allow.items()),
-            metric=self.metric,
-            columns=tuple(self.columns),
-            delimiter=self.delimiter,
-        )
 
 
 class StreamSettings(Part):
@@ -162,7 +36,7 @@ class StreamSettings(Part):
     payload: PayloadSettings = PayloadSettings()
     restart: RestartSettings = RestartSettings()
     offline_topic: str = ""
-    offline_payloads: list[str] = ["offline"]
+    offline_payloads: list[str] = Field(["offline"])
     lateness_s: float | None = Field(None, ge=0, le=86400)
     age_max_s: Seconds = 3600.0
     future_max_s: Seconds = 60.0
@@ -216,11 +90,16 @@ class StreamSettings(Part):
         return self
 
     @model_validator(mode="after")
-    def _payload_is_of_the_format(self) -> Self:
-        for key, formats in PAYLOAD_KEYS.items():
-            given = getattr(self.payload, key) != PayloadSettings.model_fields[key].default
-            if given and self.format not in formats:
-                raise ValueError(f"payload.{key} is not for format {self.format!r}")
+    def _every_key_counts(self) -> Self:
+        idle = [f"payload.{why}" for why in self.payload.idle(self.format)]
+        idle += [f"restart.{why}" for why in self.restart.idle()]
+        idle += [f"signals.{name}.{why}" for name, signal in self.signals.items() for why in signal.idle()]
+        if self.given("offline_payloads") and not self.offline_topic:
+            idle.append("offline_payloads needs offline_topic")
+        if (self.device_entities_max or 0) > self.entities_max:
+            idle.append("device_entities_max is more than entities_max")
+        if idle:
+            raise ValueError(idle[0])
         return self
 
     @model_validator(mode="after")

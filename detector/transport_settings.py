@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from detector.stream_settings import Part
+from detector.message_settings import Part
 
 ALPN_BYTES_MAX = 255
 """What fits into the handshake, RFC 7301."""

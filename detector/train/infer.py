@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import ConfigDict, Field
 
 from detector.edge.recording import recorded_of
+from detector.message_settings import Part, SignalSettings
 from detector.stream.definition import REFRESH_STEPS, Definition, Signal
 from detector.stream.nouns import Doubles, Ints
-from detector.stream_settings import Part, SignalSettings
 from detector.train.dataset import Dataset, DatasetError
 
 WINDOW_STEPS = 32

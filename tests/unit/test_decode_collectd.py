@@ -224,7 +224,7 @@ def test_a_field_that_leaves_open_which_value_it_means_is_refused(field, message
     ],
 )
 def test_a_source_is_behind_the_last_dot(field, kind, place):
-    stream = replace(INTERFACES, entity=("device",), signals=(Signal("x", field=field),))
+    stream = replace(INTERFACES, entity=("device",), signals=(Signal("x", field=field),), layout=Layout())
     assert decode(stream, f"collectd/r1/vlan/{kind}", b"5:1:2:3:4\0")[1].value == [place]
 
 

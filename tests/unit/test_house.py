@@ -89,7 +89,7 @@ SNAPSHOT = "detector.edge.snapshot"
 
 INNERMOST = {"stream"}
 MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "evaluate", "simulate"}
-MIDDLE |= {"daemon_settings", "transport_settings", "secret_files", "addresses"}
+MIDDLE |= {"daemon_settings", "message_settings", "transport_settings", "secret_files", "addresses"}
 OUTERMOST = {
     "survey",
     "survey_stream",

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
-from detector import daemon_settings, secret_files, settings, stream_settings, transport_settings
+from detector import (
+    daemon_settings,
+    message_settings,
+    secret_files,
+    settings,
+    stream_settings,
+    transport_settings,
+)
 from detector.settings import SettingsError, load
 from detector.simulate.output import stream_settings as simulated
 from detector.stream.decode import FORMATS
@@ -29,9 +36,9 @@ TABLES = {
     "log": daemon_settings.LogSettings,
     "record": daemon_settings.RecordSettings,
     "streams": stream_settings.StreamSettings,
-    "streams.payload": stream_settings.PayloadSettings,
-    "streams.restart": stream_settings.RestartSettings,
-    "streams.signals.cpu_percent": stream_settings.SignalSettings,
+    "streams.payload": message_settings.PayloadSettings,
+    "streams.restart": message_settings.RestartSettings,
+    "streams.signals.cpu_percent": message_settings.SignalSettings,
 }
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
 LEAVES = [
@@ -113,6 +120,23 @@ MESSAGES = {
     "silence-after-expiry": "streams.0: silence_s is not less than expire_s",
     "silence-below-step": "streams.0: silence_s or expire_s is less than step_s:"
     " every entity would be silent",
+    "records-of-another-format": "streams.0: payload.records is not for format 'csv'",
+    "time-of-another-format": "streams.0: payload.time is not for format 'senml'",
+    "time-unit-of-another-format": "streams.0: payload.time_unit is not for format 'senml'",
+    "time-unit-of-no-time": "streams.0: payload.time_unit is of no time: time is 'none'",
+    "labels-of-another-format": "streams.0: payload.labels is not for format 'value'",
+    "labels-not-a-label": "streams.0: labels: 'devise' is no label of the entity",
+    "bits-of-a-gauge": "streams.0: signals.octets.bits is for counters",
+    "rate-max-of-a-gauge": "streams.0: signals.octets.rate_max is for counters",
+    "rate-max-field-of-a-gauge": "streams.0: signals.octets.rate_max_field is for counters",
+    "rate-max-scale-without-field": "streams.0: signals.octets.rate_max_scale needs rate_max_field",
+    "aggregate-of-a-counter": "streams.0: signals.octets.aggregate is for gauges:"
+    " of a counter the increase counts",
+    "uptime-unit-without-uptime": "streams.0: restart.uptime_unit needs uptime",
+    "offline-payloads-without-topic": "streams.0: offline_payloads needs offline_topic",
+    "device-entities-beyond-all": "streams.0: device_entities_max is more than entities_max",
+    "session-of-an-old-protocol": 'mqtt: session_s needs protocol = "5"',
+    "receive-max-of-an-old-protocol": 'mqtt: receive_max needs protocol = "5"',
     "payload-of-another-format": "streams.0: payload.columns is not for format 'json'",
     "value-with-several-signals": "streams.0: stream 'interfaces':"
     " several signals need {signal} in the topic",
@@ -534,7 +558,7 @@ def test_the_reference_loads_and_its_values_are_the_defaults():
     for stream in loaded.streams:
         for key, info in stream_settings.StreamSettings.model_fields.items():
             assert key in required or getattr(stream, key) == info.default
-    assert loaded.streams[1].signals["cpu_percent"] == stream_settings.SignalSettings()
+    assert loaded.streams[1].signals["cpu_percent"] == message_settings.SignalSettings()
 
 
 @pytest.mark.parametrize(("table", "key"), LEAVES)
@@ -566,6 +590,8 @@ def test_each_unset_line_of_the_reference_can_be_set(tmp_path, which):
     text = REFERENCE.read_text("utf-8")
     line = list(UNSET_LINE.finditer(text))[which]
     changed = text[: line.start()] + line[0].removeprefix("#") + text[line.end() :]
+    if line[1] == "rate_max":  # the signal of which all is shown is a gauge
+        changed = changed.replace('\nkind = "gauge"\n', '\nkind = "counter"\n')
     flags = {f"mqtt.{name}": needed for name, needed in needed_by(line[1]).items()}
     assert load(written(tmp_path, changed), flags) != load(written(tmp_path, text), flags)
 

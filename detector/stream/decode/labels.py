@@ -52,8 +52,11 @@ def check_labels(definition: Definition) -> None:
     """Check what the layout says of labels.
 
     Raises:
-        ValueError: A pattern or what is allowed makes no sense; the message says why.
+        ValueError: A label, a pattern or what is allowed makes no sense; the message says why.
     """
+    for label, _ in definition.layout.labels:
+        if label not in named_labels(definition):
+            raise ValueError(f"labels: {label!r} is no label of the entity")
     for source, expression in definition.layout.patterns:
         signal = ("signal",) if source == TOPIC else ()  # a level of the topic can name it too
         for group in pattern_groups(expression):
