@@ -106,6 +106,8 @@ LOOKS = {
         b'{"notification":[{"text":"hi","timestamp":1}]}',
         b'{"timestamp":1,"updates":[{"package":"x"}],"load":1}',
         b'{"timestamp":1,"updates":3,"deletes":[]}',
+        b'{"updates":[{"path":"/usr","size":1}],"load":1}',
+        b'{"deletes":["x"],"load":1}',
         b'{"name":"r1","timestamp":1,"values":{"a":1},"load":1}',
         b'{"metrics":[{"name":"cpu","value":1}]}',
         b'{"metrics":[]}',
