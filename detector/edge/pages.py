@@ -45,7 +45,7 @@ def page(snapshot: Snapshot | None) -> str:
     """Return the HTML page: the entities with the highest scores, and why they are anomalous."""
     reasons = missing(snapshot)
     ready = "".join(f"<p class=bad>Not ready: {escape(reason)}</p>" for reason in reasons)
-    body = "" if snapshot is None else _summary(snapshot) + _table(snapshot)
+    body = "" if snapshot is None else _summary(snapshot) + _table(snapshot) + _refused(snapshot)
     return _PAGE.format(ready=ready or "<p class=good>Ready</p>", body=body)
 
 
@@ -115,6 +115,17 @@ def _table(snapshot: Snapshot) -> str:
     return f"<table><thead>{head}<tbody>{rows}</table>{more}" if rows else "<p>No entities yet.</p>"
 
 
+def _refused(snapshot: Snapshot) -> str:
+    """The last that each reason struck: text of whoever may publish, so all of it is escaped."""
+    if not snapshot.examples:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(reason)}<td>{escape(one.of)}<td><code>{escape(one.what)}</code>"
+        for reason, one in sorted(snapshot.examples.items())
+    )
+    return f"<h2>Refused last</h2><table><tbody>{rows}</table>"
+
+
 def _tr(row: _Row, now_s: float) -> str:
     stream, at, episode = row
     active = bool(stream.active[at])
@@ -176,6 +187,7 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark }}
 body {{ font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 75rem; padding: 0 1rem 2rem }}
+h2 {{ font-size: 1rem; margin: 1.5rem 0 .3rem }}
 h1 {{ display: inline-block; font-size: 1.3rem; margin: 1rem 1.5rem .5rem 0 }}
 nav {{ display: inline-block }} nav a {{ margin-right: 1rem }}
 p {{ margin: .5rem 0 }} ul {{ list-style: none; margin: .5rem 0 1rem; padding: 0 }}

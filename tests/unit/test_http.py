@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from detector.edge import http as edge
 from detector.edge import metrics
+from detector.edge.pages import page
+from detector.edge.snapshot import Example
 from tests.support import snapshots
 
 
@@ -251,3 +253,12 @@ def test_the_entities_are_an_empty_list_before_the_first_snapshot(ask):
     ask.holder.snapshot = None
     content = json.loads(ask("/api/v1/entities")[2])
     assert content == {"time_s": None, "missing": ["starting"], "entities": []}
+
+
+def test_the_page_shows_what_was_refused_last_and_nothing_of_it_is_markup():
+    example = Example("net/<script>alert(1)</script>", '{"a": "<img onerror=x>&"}')
+    text = page(snapshots.snapshot(examples={"not_json": example}))
+    assert "<script>" not in text
+    assert "<img" not in text
+    assert "not_json<td>net/&lt;script&gt;alert(1)&lt;/script&gt;<td><code>{&quot;a&quot;" in text
+    assert "Refused last" not in page(snapshots.snapshot(examples={}))
