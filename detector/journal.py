@@ -29,7 +29,7 @@ DEAF_AGAIN_S = 600.0
 """A night without a sample is fifty lines, for each stream."""
 REFUSED_AGAIN_S = 600.0
 """And a night of garbage as many, for each reason."""
-ORDINARY = {Drop.RETAINED, Drop.LATE, Drop.DUPLICATE, Drop.HISTORICAL, Drop.NO_SIGNAL}
+ORDINARY = {Drop.RETAINED, Drop.REDELIVERED, Drop.LATE, Drop.DUPLICATE, Drop.HISTORICAL, Drop.NO_SIGNAL}
 """Of these some come on a good day too; they are told, and not as a warning."""
 
 

@@ -15,6 +15,7 @@ from paho.mqtt.client import MQTTMessage
 
 from detector.edge.framing import Properties, Publish, parse_properties
 from detector.edge.inbox import Inbox, Overload
+from detector.edge.redelivery import CONNECTION_BIT, PACKET_IDS, Redelivery
 from detector.edge.snapshot import EXAMPLE_BYTES_MAX, Example, example
 from detector.stream.filters import covers, first_match, narrowness
 from detector.stream.nouns import Drop, Message
@@ -34,15 +35,16 @@ REASONS: Final = (
     Drop.PAYLOAD_TOO_LARGE,
     Drop.NOT_UTF8,
     Drop.MALFORMED,
+    Drop.REDELIVERED,
     Drop.EXPIRED,
 )
 """Why a message is refused before anybody looks into it."""
 
 # A packet id with the connection that it belongs to, and who has to acknowledge it.
-_CONNECTION_BIT: Final = 18
 _WAY_BIT: Final = 16
 _BY_WIRE, _BY_PAHO_QOS_1, _BY_PAHO_QOS_2 = range(3)
 _QOS_2: Final = 2
+_FLAGS_QOS_1: Final = 0x02
 
 
 class Subscription(NamedTuple):
@@ -80,7 +82,9 @@ class Reception:
         payload_bytes_max: int,
         clock: Callable[[], float],
     ) -> None:
-        ranked = sorted(enumerate(subscriptions), key=lambda pair: _rank(pair[1]))
+        ranked = sorted(
+            enumerate(subscriptions), key=lambda pair: (-pair[1].priority, narrowness(pair[1].filter))
+        )
         self._ranked = [index for index, _ in ranked]
         self._first_filter = first_match([one.filter for _, one in ranked])
         self._filters = [one.filter for one in subscriptions]
@@ -92,6 +96,7 @@ class Reception:
         self._topics_max = min(TOPICS_MAX, sum(one.topics_max for one in subscriptions))
         self._connection = 0
         self._arrived = 0  # bytes of payload that are put and not yet announced
+        self._redelivery = Redelivery()
         self.received = [0] * (len(subscriptions) + 1)
         self.dropped = dict.fromkeys(REASONS, 0)
         self._struck: dict[Drop, tuple[str, bytes]] = {}
@@ -102,6 +107,7 @@ class Reception:
     def begin(self) -> None:
         """A new connection: packet ids of the old one mean nothing to it."""
         self._connection += 1
+        self._redelivery.begin()
         self.canaries.clear()
 
     def examples(self) -> dict[str, Example]:
@@ -125,6 +131,7 @@ class Reception:
         arrival_s = self._clock()
         routes, size_max, received = self._routes, self._payload_bytes_max, self.received
         stamp = self._stamp(_BY_WIRE)
+        taken, digest = self._redelivery.taken, self._redelivery.digest
         arrived = 0
         new = tuple.__new__  # half the time of `Message(...)`
         for publish in messages:
@@ -138,6 +145,9 @@ class Reception:
             else:
                 received[route.subscription] += 1
                 arrived += size
+                if qos:  # `Redelivery.take`, without the call
+                    taken[packet_id % PACKET_IDS] = packet_id
+                    digest[packet_id % PACKET_IDS] = hash(topic) ^ hash(payload)
                 route.put(
                     new(Message, (route.topic, payload, arrival_s, False, (), packet_id, qos, False, inf))
                 )
@@ -164,9 +174,10 @@ class Reception:
         """Return those of this connection: what the wire has to acknowledge, and what paho, with its QoS."""
         wire: list[int] = []
         paho: list[tuple[int, int]] = []
-        for stamped in packet_ids:
+        for given in packet_ids:
+            stamped = self._redelivery.word_for(given)
             packet_id, way = stamped & 0xFFFF, stamped >> _WAY_BIT & 0x03
-            if stamped >> _CONNECTION_BIT != self._connection:
+            if stamped >> CONNECTION_BIT != self._connection:
                 continue
             if way == _BY_WIRE:
                 wire.append(packet_id)
@@ -187,7 +198,7 @@ class Reception:
     # What becomes of one
 
     def _stamp(self, way: int) -> int:
-        return self._connection << _CONNECTION_BIT | way << _WAY_BIT
+        return self._connection << CONNECTION_BIT | way << _WAY_BIT
 
     def _accept_guarded(
         self,
@@ -225,14 +236,19 @@ class Reception:
             return self._refuse(Drop.PAYLOAD_TOO_LARGE, topic, publish.payload)
         if properties is None:
             return self._refuse(Drop.MALFORMED, topic, publish.payload)
+        flags, name, payload = publish.flags, publish.topic, publish.payload
+        if flags & 0x06 == _FLAGS_QOS_1:
+            if flags & 0x08 and self._redelivery.came_before(packet_id, name, payload):
+                self._refuse(Drop.REDELIVERED, topic, payload)
+                return not self._redelivery.is_done(packet_id)
+            self._redelivery.take(packet_id, name, payload)
         expires_s = arrival_s + properties.expiry_s
         self.expiring = self.expiring or expires_s < inf
-        flags = publish.flags
-        self._arrived += len(publish.payload)
+        self._arrived += len(payload)
         route.put(
             Message(
                 topic,
-                publish.payload,
+                payload,
                 arrival_s,
                 retained=bool(flags & 0x01),
                 properties=properties.user,
@@ -280,7 +296,3 @@ def _properties_of(message: MQTTMessage) -> Properties:
     given = message.properties
     expiry_s = getattr(given, "MessageExpiryInterval", inf)
     return Properties(float(expiry_s), tuple(getattr(given, "UserProperty", ())))
-
-
-def _rank(one: Subscription) -> tuple[int, tuple[int, ...]]:
-    return -one.priority, narrowness(one.filter)

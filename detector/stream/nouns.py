@@ -50,6 +50,7 @@ class Drop(StrEnum):
     FORMAT_UNKNOWN = "format_unknown"  # format "auto", and the message looks like none of the formats
     LABEL_REFUSED = "label_refused"  # a label's value is not one of those that are allowed
     ALIAS_UNKNOWN = "alias_unknown"  # Sparkplug: values that only a birth, which was not seen, gives names to
+    REDELIVERED = "redelivered"  # QoS 1: it was taken before the connection ended, and is sent again
     EXPIRED = "expired"  # MQTT 5: it waited for longer than its publisher wants
 
     # Samples: the rest of the message goes on.

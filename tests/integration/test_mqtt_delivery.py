@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 
@@ -135,6 +136,25 @@ def test_a_word_for_a_message_of_another_connection_is_not_sent(broker, subscrib
     subscriber.acknowledge(old)
     subscriber.stop()
     assert numbers(take(subscribe(broker.port, qos=1, **PERSISTENT), 3)) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_what_was_taken_and_comes_again_counts_once(broker, subscribe, late):
+    """The connection ends before the word for it; that comes then, or when it has come again."""
+    subscriber = ready(subscribe(broker.port, qos=1, **PERSISTENT))
+    send(broker.port, 3)
+    first = take(subscriber, 3)
+    with socket.socket(fileno=os.dup(subscriber._conversation._client.socket().fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+    if not late:
+        subscriber.acknowledge(first)
+    wait_until(lambda: subscriber.dropped()[Drop.REDELIVERED] == 3)
+    if late:
+        subscriber.acknowledge(first)
+    send(broker.port, 1, first=3)
+    assert numbers(take(subscriber, 1)) == [3]
+    subscriber.stop()
+    assert numbers(take(subscribe(broker.port, qos=1, **PERSISTENT), 1)) == [3], "the others have the word"
 
 
 def test_a_refused_message_is_acknowledged_and_blocks_nothing(broker, subscribe):

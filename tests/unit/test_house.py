@@ -63,7 +63,7 @@ EDGE_HELPERS = {
         "detector.edge.wire",
     },
     "detector.edge.canary": {"detector.edge.reception"},
-    "detector.edge.reception": {"detector.edge.framing", "detector.edge.inbox"},
+    "detector.edge.reception": {"detector.edge.framing", "detector.edge.inbox", "detector.edge.redelivery"},
     "detector.edge.metrics": {"detector.edge.families", "detector.edge.metrics_recordings"},
     "detector.edge.metrics_recordings": {"detector.edge.families"},
     "detector.edge.raw": {"detector.edge.capture", "detector.edge.tree"},

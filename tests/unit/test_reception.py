@@ -70,3 +70,73 @@ def test_what_nobody_asked_for_counts_for_no_subscription_and_gives_way_first():
     taking.receive([published("c/1"), published("b/1")])
     assert taking.received == [0, 1, 1]
     assert [message.topic for message in inbox.take(2, 0.0)] == ["b/1", "c/1"]
+
+
+def sent(number, *, dup=False, topic="t/a"):
+    payload = b"%d" % number
+    return Publish(0x32 | dup << 3, topic.encode(), number, b"", payload, len(payload))
+
+
+def taken_and_cut_off():
+    """A connection took messages 1 to 3, which are in work."""
+    taking, inbox = receiving([Subscription("t/#")])
+    taking.begin()
+    taking.receive([sent(1), sent(2), sent(3)])
+    ids = [message.packet_id for message in inbox.take(10, 0.0)]
+    return taking, inbox, ids
+
+
+def words(taking, stamped):
+    wire, _ = taking.current(stamped)
+    return wire
+
+
+def test_what_was_done_and_comes_again_is_acknowledged_at_once():
+    taking, inbox, ids = taken_and_cut_off()
+    assert words(taking, ids) == [1, 2, 3], "written, and lost with the connection"
+    taking.begin()
+    assert words(taking, taking.receive([sent(1, dup=True), sent(2, dup=True)])) == [1, 2]
+    assert taking.dropped[Drop.REDELIVERED] == 2
+    assert inbox.take(10, 0.0) == []
+
+
+def test_what_is_still_in_work_and_comes_again_is_acknowledged_when_it_is_done():
+    taking, _, ids = taken_and_cut_off()
+    taking.begin()
+    assert taking.receive([sent(1, dup=True)]) == []
+    assert words(taking, ids) == [1], "2 and 3 did not come again: their packet ids mean nothing here"
+    assert taking.dropped[Drop.REDELIVERED] == 1
+
+
+def test_what_comes_a_third_time_is_known_as_well():
+    taking, _, ids = taken_and_cut_off()
+    taking.begin()
+    taking.receive([sent(1, dup=True)])
+    taking.begin()
+    assert words(taking, ids) == [], "it has not come again in this connection"
+    assert words(taking, taking.receive([sent(1, dup=True)])) == [1]
+    taking.begin()
+    assert words(taking, taking.receive([sent(1, dup=True)])) == [1]
+    assert taking.dropped[Drop.REDELIVERED] == 3
+
+
+@pytest.mark.parametrize("other", [sent(4, dup=True), sent(1, dup=True, topic="t/b"), sent(1)])
+def test_what_was_never_taken_is_no_redelivery(other):
+    taking, inbox, _ = taken_and_cut_off()
+    taking.begin()
+    taking.receive([other])
+    assert len(inbox.take(10, 0.0)) == 1
+
+
+def test_within_a_connection_nothing_is_a_redelivery():
+    taking, inbox, _ = taken_and_cut_off()
+    taking.receive([sent(1, dup=True)])
+    assert len(inbox.take(10, 0.0)) == 1
+
+
+def test_what_was_shed_is_done():
+    taking, _ = receiving([Subscription("t/#", overload="drop_newest")], messages_max=1)
+    taking.begin()
+    words(taking, taking.receive([sent(1), sent(2)]))
+    taking.begin()
+    assert words(taking, taking.receive([sent(2, dup=True)])) == [2]
