@@ -121,6 +121,8 @@ def _ingest(mqtt: MqttSnapshot, dropped: Mapping[str, int]) -> Iterator[Metric]:
     )
     received = [({"subscription": name}, float(count)) for name, count in mqtt.received.items()]
     yield counter("messages_received", "Messages by subscription filter", received)
+    heard = [({"subscription": name}, time_s) for name, time_s in mqtt.heard_s.items()]
+    yield gauge("last_message_timestamp_seconds", "When the last one came, to about a second", heard)
     unserved = [({"subscription": name}, float(name in mqtt.unserved)) for name in mqtt.received]
     yield gauge(
         "subscription_unserved", "1 where the broker grants a subscription and delivers nothing", unserved

@@ -58,6 +58,9 @@ class Subscriber:
         if not filters or len(set(filters)) < len(filters):
             raise ValueError(f"topic filters must be there and differ: {filters}")
         self._filters = tuple(filters)
+        self._clock = clock
+        self._counted = dict.fromkeys(filters, 0)
+        self._heard_s: dict[str, float] = {}
         self._brokers = settings.brokers
         self._reconnect_max_s = settings.reconnect_max_s
         self._bell = Bell()
@@ -118,6 +121,11 @@ class Subscriber:
     def snapshot(self) -> MqttSnapshot:
         """Return the state of the connection. `inbox_messages_max` is the size of the inbox."""
         conversation = self._conversation
+        received = dict(zip(self._filters, self._reception.received[:-1], strict=True))
+        # Compared here, for a time a message would be one more thing to do for each of them.
+        heard = [name for name, count in received.items() if count != self._counted[name]]
+        self._heard_s |= dict.fromkeys(heard, self._clock())
+        self._counted = received
         return MqttSnapshot(
             connected=conversation.connected,
             thread_alive=self._thread.is_alive(),
@@ -125,7 +133,8 @@ class Subscriber:
             reconnects_total=max(conversation.connects_total - 1, 0),
             connect_failures=dict(conversation.attempts.failures),
             failure=conversation.attempts.failure,
-            received=dict(zip(self._filters, self._reception.received[:-1], strict=True)),
+            received=received,
+            heard_s=self._heard_s.copy(),
             callback_errors_total=self._reception.errors_total,
             inbox_messages=len(self._inbox),
             inbox_messages_max=self._inbox.messages_max,

@@ -141,6 +141,7 @@ class ConnectFailure(StrEnum):
 class MqttSnapshot:
     """The connection. `received` counts messages by subscription filter, `connect_failures` by reason.
 
+    `heard_s` says by filter when the last one was found to have come.
     `failure` says in words why the newest attempt to connect failed; empty while connected.
     `unserved` are filters that the broker has granted and does not serve, as far as we can see.
     """
@@ -152,6 +153,7 @@ class MqttSnapshot:
     connect_failures: Mapping[str, int] = field(default_factory=dict)
     failure: str = ""
     received: Mapping[str, int] = field(default_factory=dict)
+    heard_s: Mapping[str, float] = field(default_factory=dict)
     callback_errors_total: int = 0
     inbox_messages: int = 0
     inbox_messages_max: int = 0

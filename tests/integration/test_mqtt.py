@@ -96,6 +96,20 @@ def test_received_counts_by_the_first_filter_that_fits(broker, subscribe):
     assert subscriber.snapshot().received == {"net/+/x": 2, "net/#": 2, "other/+": 1}
 
 
+def test_when_the_last_message_came_is_known_by_filter(broker, subscribe):
+    now_s = [10.0]
+    subscriber = ready(subscribe(broker.port, filters=["net/#", "other/+"], clock=lambda: now_s[0]))
+    assert subscriber.snapshot().heard_s == {}
+    send(broker, ("net/a",))
+    take(subscriber, 1)
+    assert subscriber.snapshot().heard_s == {"net/#": 10.0}
+    now_s[0] = 11.0
+    assert subscriber.snapshot().heard_s == {"net/#": 10.0}
+    send(broker, ("other/a",))
+    take(subscriber, 1)
+    assert subscriber.snapshot().heard_s == {"net/#": 10.0, "other/+": 11.0}
+
+
 def test_it_connects_with_a_password(tmp_path, subscribe):
     with running_mosquitto(tmp_path, ("reader", "s3cret")) as broker:
         subscriber = ready(subscribe(broker.port, username="reader", password="s3cret"))

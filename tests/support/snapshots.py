@@ -117,6 +117,7 @@ def snapshot(**changes):
         connect_failures={"refused": 3, "certificate_expired": 1},
         callback_errors_total=1,
         received={"telegraf/+/interface": 1500, "bmp/#": 20},
+        heard_s={"telegraf/+/interface": 1_700_000_000.5},
         inbox_messages=4,
         inbox_messages_max=100_000,
         inbox_bytes=2048,
