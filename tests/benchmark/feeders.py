@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tests.benchmark.packets import SYS_INTERVAL, Link, Publisher, Stub
-from tests.benchmark.processes import cpu_s, wait_until_done
+from tests.benchmark.processes import bytes_under_way, cpu_s, wait_until_done
 from tests.support.mosquitto import Mosquitto, wait_until
 
 
@@ -63,6 +63,8 @@ class ThroughMosquitto:
 
     def join(self, site: str) -> Publisher:
         wait_until(lambda: f" {site}/" in self._broker.log)
+        # The broker tells before the subscriber has its answer; stopped now, it would leave that unread.
+        wait_until_done((self._broker.pid,), self.port, self._publisher.attend)
         return self._publisher
 
     def feed(self, link: Link, pid: int, block: bytes, acknowledged: int) -> Took:
@@ -93,7 +95,7 @@ class Direct:
 
     def join(self, site: str) -> Stub:
         stub = Stub(self._listener)
-        stub.wait_for(lambda: stub.subscribed)
+        stub.wait_for(lambda: stub.subscribed and bytes_under_way(self.port) == 0)
         return stub
 
     def feed(self, link: Link, pid: int, block: bytes, acknowledged: int) -> Took:
