@@ -79,13 +79,6 @@ def _get(host: str, port: int, page: str) -> tuple[bool, str]:
     return answer.status == http.HTTPStatus.OK, "; ".join(text.splitlines())
 
 
-def _leaving(one: Decoder, message: Message) -> dict[str, str] | None:
-    """Return the labels of those of whom a message is the goodbye."""
-    if one.farewell is None or not one.farewell.says_so(message.payload):
-        return None
-    return one.farewell.leaving(message.topic)
-
-
 def disbelief(definition: Definition, ahead_s: float) -> Drop | None:
     """Return why a stream would not believe a time so far ahead of its arrival; a data clock follows any."""
     if definition.clock == "data" or -definition.age_max_s <= ahead_s <= definition.future_max_s:
@@ -96,7 +89,7 @@ def disbelief(definition: Definition, ahead_s: float) -> Drop | None:
 def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | None:
     one = decoder(definition)
     of_topic = one.template.match(message.topic)
-    if leaving := _leaving(one, message):
+    if one.farewell and (leaving := one.farewell.goodbye(message)):
         return [f"stream {definition.name}: a goodbye of {_named(leaving)}"], True
     if of_topic is None:
         if one.farewell is None or one.farewell.leaving(message.topic) is None:

@@ -13,6 +13,7 @@ from detector.stream.decode.topic import template_of
 from detector.stream.decode.views import METRICS, document_of, names_of
 from detector.stream.definition import Definition
 from detector.stream.nouns import Drop, Message
+from detector.wording import shown
 
 NAMES_MAX = 64
 """Names of a message that are shown: more than a Telegraf interface has, and a screen still holds them."""
@@ -137,6 +138,6 @@ def _leaves(document: object, at: str = "") -> dict[str, object]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = [name if name.isprintable() else repr(name) for name in names[:NAMES_MAX]]
-    more = [f"and {len(names) - len(shown)} more"] if len(names) > len(shown) else []
-    return ", ".join(shown + more)
+    first = [shown(name) for name in names[:NAMES_MAX]]
+    more = [f"and {len(names) - len(first)} more"] if len(names) > len(first) else []
+    return ", ".join(first + more)

@@ -85,7 +85,7 @@ class StreamSurvey:
         """Take a message in, if it is the stream's; say whether it is."""
         of_topic = self._decoder.template.match(message.topic)
         farewell = self._decoder.farewell
-        if farewell and farewell.leaving(message.topic) is not None and farewell.says_so(message.payload):
+        if farewell and farewell.goodbye(message):
             self._goodbyes += 1
             return True
         if of_topic is None:

@@ -66,6 +66,10 @@ class Farewell(NamedTuple):
         labels = self.template.match(topic)
         return labels and {name: clean(text) for name, text in labels.items()}
 
+    def goodbye(self, message: Message) -> dict[str, str] | None:
+        """Return the labels of those of whom a message is the goodbye, None where it is nobody's."""
+        return self.leaving(message.topic) if self.says_so(message.payload) else None
+
     def says_so(self, payload: bytes) -> bool:
         """Say whether a payload is a goodbye; upper case, white space and a NUL around it do not matter."""
         return _plain(payload) in self.payloads
