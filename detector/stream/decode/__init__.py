@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from detector.stream.decode.auto import Looks, auto_decode, fitting, looks_of
+from detector.stream.decode.auto import Looks, auto_decode
 from detector.stream.decode.collectd import collectd_decode
 from detector.stream.decode.csv_rows import csv_decode
 from detector.stream.decode.homie import homie_decode
@@ -44,11 +44,8 @@ _NAMED: Final[Mapping[str, Callable[[Definition], Decode]]] = {
     "telegraf-json": telegraf_decode,
     "value": value_decode,
 }
-FORMATS: Final[Mapping[str, Callable[[Definition], Decode]]] = {
-    **_NAMED,
-    "auto": lambda definition: auto_decode(definition, _NAMED),
-}
-"""The payload formats, by the name that a stream's definition gives."""
+FORMATS: Final = frozenset({*_NAMED, "auto"})
+"""The payload formats that a stream's definition can name."""
 ANYTHING: Final = Looks(_NAMED)
 """What a message looks like of which no stream says more."""
 REMINDED: Final = frozenset({"homie"})
@@ -119,12 +116,16 @@ def decoder(definition: Definition) -> Decoder:
     if definition.format not in FORMATS:
         raise ValueError(f"unknown format {definition.format!r}; known: {', '.join(sorted(FORMATS))}")
     check_labels(definition)
+    if definition.format == "auto":
+        decode, looks = auto_decode(definition, _NAMED)
+    else:
+        decode, looks = _NAMED[definition.format](definition), ANYTHING
     return Decoder(
         template_of(definition),
-        FORMATS[definition.format](definition),
+        decode,
         named_labels(definition),
         _farewell(definition),
-        looks_of(definition, fitting(definition, _NAMED)) if definition.format == "auto" else ANYTHING,
+        looks,
         definition.format,
     )
 

@@ -90,13 +90,32 @@ class Looks:
         return "value" if _WORD.fullmatch(text) and "\ufffd" not in text else ""
 
 
-def looks_of(definition: Definition, formats: Container[str]) -> Looks:
-    """Return what the messages of a stream may look like, where these formats fit it."""
+def auto_decode(
+    definition: Definition, formats: Mapping[str, Callable[[Definition], Decode]]
+) -> tuple[Decode, Looks]:
+    """Return the `decode` of a stream of this format, and what its messages may look like.
+
+    Args:
+        definition: The stream.
+        formats: The others. One that does not fit the definition is not tried.
+
+    Raises:
+        ValueError: None of them fits; the message is that of the last one.
+    """
+    decoders = _fitting(definition, formats)
     words = (word for signal in definition.signals for word, _ in signal.words)
-    return Looks(formats, definition.layout.delimiter, words)
+    looks = Looks(decoders, definition.layout.delimiter, words)
+
+    def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
+        one = decoders.get(looks.format_of(message.topic, message.payload))
+        if one is not None:
+            return one(message, labels, batch)
+        return Drop.FORMAT_UNKNOWN if message.payload.strip(b"\0 \t\r\n") else Drop.PAYLOAD_EMPTY
+
+    return decode, looks
 
 
-def fitting(
+def _fitting(
     definition: Definition, formats: Mapping[str, Callable[[Definition], Decode]]
 ) -> dict[str, Decode]:
     """Return the decoders of the formats that fit a stream.
@@ -114,28 +133,6 @@ def fitting(
     if not decoders and problem is not None:
         raise problem
     return decoders
-
-
-def auto_decode(definition: Definition, formats: Mapping[str, Callable[[Definition], Decode]]) -> Decode:
-    """Return the `decode` of a stream of this format.
-
-    Args:
-        definition: The stream.
-        formats: The others. One that does not fit the definition is not tried.
-
-    Raises:
-        ValueError: None of them fits; the message is that of the last one.
-    """
-    decoders = fitting(definition, formats)
-    looks = looks_of(definition, decoders)
-
-    def decode(message: Message, labels: Mapping[str, str], batch: Batch) -> Drop | None:
-        one = decoders.get(looks.format_of(message.topic, message.payload))
-        if one is not None:
-            return one(message, labels, batch)
-        return Drop.FORMAT_UNKNOWN if message.payload.strip(b"\0 \t\r\n") else Drop.PAYLOAD_EMPTY
-
-    return decode
 
 
 def _csv_pattern(delimiter: str) -> re.Pattern[str]:
