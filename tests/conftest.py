@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.bundles import make_fabric, train
+from tests.support.certificates import Authority
 
 # The judge of a change tries the same examples each time; every run of a developer tries new ones. No test is
 # decided by how long it took: a machine may be busy.
@@ -24,3 +25,21 @@ def trained(fabric):
     """Return the same fabric, with a trained bundle for each stream; nobody changes it."""
     train(fabric)
     return fabric
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """Return the authority that the broker and its clients trust."""
+    return Authority(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """Return an authority that nobody trusts."""
+    return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
+
+
+@pytest.fixture(scope="module")
+def client(pki):
+    """Return a client's certificate and key."""
+    return pki.client()

@@ -12,7 +12,7 @@ from detector.edge.mqtt import Subscriber
 from detector.edge.reception import Subscription
 from detector.settings import MqttSettings
 from detector.stream.nouns import Drop
-from tests.support.certificates import DAY, Authority, only_tls_1_2, tls_options
+from tests.support.certificates import DAY, only_tls_1_2, tls_options
 from tests.support.mosquitto import Mosquitto, free_port, wait_until, websocket_options
 from tests.support.servers import saying, serving
 
@@ -22,23 +22,8 @@ VERSIONS = ["1.2", "1.3"]
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
-
-
-@pytest.fixture(scope="module")
 def pair(pki):
     return pki.broker()
-
-
-@pytest.fixture(scope="module")
-def client(pki):
-    return pki.client()
 
 
 @pytest.fixture

@@ -19,23 +19,8 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
-
-
-@pytest.fixture(scope="module")
 def broker(pki):
     return pki.broker()
-
-
-@pytest.fixture(scope="module")
-def client(pki):
-    return pki.client()
 
 
 def server_context(pair, clients=None, version=None):
