@@ -42,8 +42,9 @@ from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
 from detector.recorders import Recorders
 from detector.settings import Settings, SettingsError, password
+from detector.stream.bench import Judge
 from detector.stream.nouns import Bools, Floats, Message, Outcome, Reconstruct
-from detector.stream.pipeline import Judge, StreamPipeline
+from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 from detector.stream_settings import StreamSettings
 

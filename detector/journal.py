@@ -44,7 +44,7 @@ def tell(stream: StreamPipeline, outcome: Outcome) -> None:
             logging.WARNING,
             onset_s=onset.time_s,
             at_s=outcome.time_s,
-            score=float(stream.decider.score[onset.row]),
+            score=float(stream.bench.decider.score[onset.row]),
             why=_leading_signals(stream, onset.row),
         )
     for closure in outcome.closures:
@@ -147,7 +147,7 @@ def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, *
 
 def _leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:
     """Return the signals that contribute most to an open episode, in their units."""
-    scores = stream.why.get(row)
+    scores = stream.bench.why.get(row)
     if scores is None:
         return ""
     order = scores.contribution[0].argsort()[::-1][:count]

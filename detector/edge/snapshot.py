@@ -219,9 +219,9 @@ class Snapshot:
 
 def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> StreamSnapshot:
     """Return what there is to know of a stream now; nothing in it is shared with the pipeline."""
-    definition, decider = stream.definition, stream.decider
+    definition, decider = stream.definition, stream.bench.decider
     row = np.flatnonzero(stream.roster.taken())
-    states = stream.states()
+    states = stream.bench.states()
     state = tuple(states[index] or State.WARMING for index in row)
     judged = np.array([one is State.READY for one in state], bool)
     return StreamSnapshot(
@@ -236,7 +236,7 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         active=decider.active[row],
         onset_s=decider.onset_s[row],
         last_sample_s=decider.spoken_s[row],
-        episodes=tuple(_open_episode(stream, index) for index in sorted(stream.why)),
+        episodes=tuple(_open_episode(stream, index) for index in sorted(stream.bench.why)),
         step_s=stream.align.closed_s,
         messages_missed_total=stream.messages_missed_total,
         samples_total=stream.samples_total,
@@ -248,9 +248,9 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
             for signal, looks in zip(definition.signals, stream.align.counter_looks, strict=True)
             if signal.kind == "counter"
         },
-        windows_scored_total=stream.windows_scored_total,
+        windows_scored_total=stream.bench.windows_scored_total,
         entities_refused={reason.value: count for reason, count in stream.roster.refused.items()},
-        episodes_total=stream.episodes_total,
+        episodes_total=stream.bench.episodes_total,
     )
 
 
@@ -265,10 +265,10 @@ def _resets(stream: StreamPipeline) -> dict[tuple[str, str], int]:
 
 
 def _open_episode(stream: StreamPipeline, row: int) -> OpenEpisode:
-    scores = stream.why[row]
+    scores = stream.bench.why[row]
     return OpenEpisode(
         entity=stream.roster.entities[row] or (),
-        onset_s=float(stream.decider.onset_s[row]),
+        onset_s=float(stream.bench.decider.onset_s[row]),
         score=float(scores.score[0]),
         contribution=scores.contribution[0].copy(),
         direction=scores.direction[0].astype(np.float32),

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from detector.stream.bench import Judge
 from detector.stream.definition import Definition
 from detector.stream.nouns import Entity, Outcome
-from detector.stream.pipeline import Judge, StreamPipeline
+from detector.stream.pipeline import StreamPipeline
 from detector.train.dataset import Dataset
 from detector.train.timeline import as_recorded
 
@@ -77,7 +78,7 @@ def _rows(
         np.full(len(scores.row), outcome.time_s),
         *([entity[index] for entity in entities] for index in range(len(labels))),
         scores.score,
-        stream.decider.active[scores.row],
+        stream.bench.decider.active[scores.row],
     ]
     return pa.record_batch([pa.array(column) for column in columns], schema=schema)
 

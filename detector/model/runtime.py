@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from detector.model.bundle import Bundle, BundleError
+from detector.stream.bench import Judge
 from detector.stream.nouns import Bools, Floats, Reconstruct
-from detector.stream.pipeline import Judge
 
 BATCH_MAX = 1024
 """Windows a call; throughput is flat beyond (258 k windows/s at 1,024 on two cores)."""

@@ -46,7 +46,7 @@ def lived(events, cuts):
         stream.add(batch, np.array(batch.times_s))
         outcomes = stream.tick(now_s) if now_s else ()
         told += [(one.time_s, set(one.silenced), set(one.speaking_again)) for one in outcomes]
-    states = zip(stream.roster.entities, stream.states(), strict=True)
+    states = zip(stream.roster.entities, stream.bench.states(), strict=True)
     return told, {entity for entity, state in states if state is State.SILENT}
 
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.evaluate.offline import outcomes
+from detector.stream.bench import Judge
 from detector.stream.definition import Signal, Witness
 from detector.stream.nouns import Batch
-from detector.stream.pipeline import Judge, StreamPipeline
+from detector.stream.pipeline import StreamPipeline
 from detector.stream.score import scaled
 from detector.stream.window import Ring
 from detector.train import dataset as datasets

@@ -69,5 +69,5 @@ def test_any_messages_give_samples_or_exactly_one_drop_and_raise_nothing(turns, 
         assert len(stream.roster) <= entities_max
     assert accepted + sum(pipeline.messages_dropped.values()) == messages
     taken = stream.roster.taken()
-    assert [state is None for state in stream.states()] == (~taken).tolist()
-    assert set(stream.why) <= set(np.flatnonzero(taken & stream.decider.active).tolist())
+    assert [state is None for state in stream.bench.states()] == (~taken).tolist()
+    assert set(stream.bench.why) <= set(np.flatnonzero(taken & stream.bench.decider.active).tolist())

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from detector.stream.bench import Judge
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Bools, Entity, Floats, Outcome, Samples
-from detector.stream.pipeline import Judge, StreamPipeline
+from detector.stream.pipeline import StreamPipeline
 from detector.stream.score import Calibration
 
 GAUGE = Signal("level")

@@ -256,7 +256,7 @@ def test_what_the_broker_stores_is_no_sample_and_tells_who_belongs_to_whom(name)
     assert streams.streams[0].samples_total == 0
     streams.feed([Message("homie/5/lamp/climate/temperature", b"20", ARRIVAL_S)])
     streams.feed([Message("homie/5/bridge/$state", b"lost", ARRIVAL_S)])
-    assert streams.streams[0].states()[0] is State.SILENT
+    assert streams.streams[0].bench.states()[0] is State.SILENT
 
 
 def test_whom_auto_knows_falls_silent_as_whom_homie_knows():

@@ -24,12 +24,18 @@ SOURCES = [
 MODULE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 70
 
-STAGES = {"detector.stream." + name for name in ("decode", "align", "window", "score", "decide")}
+JUDGING = {"detector.stream." + name for name in ("window", "score", "decide")}
 NOUNS = {"detector.stream.nouns", "detector.stream.definition"}
 HELPERS = {
     "detector.stream.align": {"detector.stream.counters"},
     "detector.stream.counters": {"detector.stream.restarts"},
-    "detector.stream.pipeline": {"detector.stream.clock", "detector.stream.roster", *STAGES},
+    "detector.stream.bench": {"detector.stream.roster", *JUDGING},
+    "detector.stream.pipeline": {
+        "detector.stream.align",
+        "detector.stream.bench",
+        "detector.stream.clock",
+        "detector.stream.roster",
+    },
     "detector.stream.streams": {
         "detector.stream.decode",
         "detector.stream.decode.records",

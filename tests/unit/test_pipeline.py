@@ -38,7 +38,7 @@ def test_a_new_entity_is_scored_with_its_first_full_window_and_not_before():
     outcomes = run(stream, told("r", range(1, 7)))
     scored = [round((outcome.time_s - START_S) / 10) for outcome in outcomes if outcome.scores is not None]
     assert scored == [4, 5, 6]
-    assert stream.windows_scored_total == 3
+    assert stream.bench.windows_scored_total == 3
 
 
 def test_an_episode_opens_explains_itself_and_closes():
@@ -48,20 +48,20 @@ def test_an_episode_opens_explains_itself_and_closes():
     records = [("r", 10.0 * step, {0: value}) for step, value in enumerate(values, 1)]
     began, ended = onsets_and_closures(run(stream, records[:7]))
     assert (began, ended) == ([50.0], [])
-    assert stream.why[0].observed.tolist() == [[5.0]]
+    assert stream.bench.why[0].observed.tolist() == [[5.0]]
     assert onsets_and_closures(run(stream, records[7:])) == ([], [100.0])
-    assert stream.why == {}
-    assert stream.episodes_total == 1
+    assert stream.bench.why == {}
+    assert stream.bench.episodes_total == 1
 
 
 def test_silence_ends_an_episode_with_what_explained_it_though_nobody_is_scored_then():
     stream = StreamPipeline(definition(silence_s=30.0), judge(entities=[("r",)]))
     run(stream, told("r", range(1, 5)) + told("r", range(5, 8), 5.0))
-    assert stream.why
+    assert stream.bench.why
     outcomes = list(stream.tick(START_S + 200.0))
     assert onsets_and_closures(outcomes)[1] == [100.0]
-    assert stream.why == {}
-    assert stream.states()[0] is State.SILENT
+    assert stream.bench.why == {}
+    assert stream.bench.states()[0] is State.SILENT
 
 
 def test_a_restart_of_the_datas_clock_forgets_all_and_ends_what_was_open():
@@ -71,7 +71,7 @@ def test_a_restart_of_the_datas_clock_forgets_all_and_ends_what_was_open():
     assert onsets_and_closures(outcomes) == ([], [1070.0])
     assert outcomes[0].closures[0].entity == ("r",)
     assert stream.roster.get(("r",)) is None
-    assert stream.states()[stream.roster.get(("s",))] is State.WARMING
+    assert stream.bench.states()[stream.roster.get(("s",))] is State.WARMING
     assert stream.dropped()[Drop.TIME_OLD] == 15
     assert stream.dropped()[Drop.LATE] == 0
 
@@ -89,7 +89,7 @@ def test_a_row_used_again_is_another_entity_in_every_stage():
     stream = StreamPipeline(definition(GAUGE, COUNTER, expire_s=100.0, entities_max=1), judge(2))
     run(stream, [("r", 10.0 * step, {0: 1e6, 1: 1e9 * step}) for step in range(1, 9)])
     list(stream.tick(START_S + 1000.0))
-    assert stream.states() == [None]
+    assert stream.bench.states() == [None]
     outcomes = run(stream, [("s", 1000.0 + 10.0 * step, {0: 5.0, 1: 10.0 * step}) for step in range(1, 6)])
     first = outcomes[0]
     assert stream.roster.entities == [("s",)]
@@ -143,7 +143,7 @@ def test_states_are_states_and_say_who_is_judged():
     run(stream, told("ready", range(1, 5)))
     run(stream, told("warming", [5]))
     run(stream, [record for step in range(6, 10) for record in told("warming", [step])])
-    states = dict(zip(stream.roster.entities, stream.states(), strict=True))
+    states = dict(zip(stream.roster.entities, stream.bench.states(), strict=True))
     assert states[("ready",)] is State.SPARSE
     assert states[("warming",)] is State.READY
     assert states[None] is None
@@ -153,7 +153,7 @@ def test_a_stream_without_a_bundle_is_unscored_never_normal():
     stream = StreamPipeline(definition(), None)
     outcomes = run(stream, told("r", range(1, 8)))
     assert all(outcome.scores is None for outcome in outcomes)
-    assert stream.states()[0] is State.UNSCORED
+    assert stream.bench.states()[0] is State.UNSCORED
 
 
 def test_capacity_doubles_in_mid_stream_and_nobody_notices():
@@ -185,8 +185,8 @@ def test_a_counter_that_waits_for_its_refresh_is_heard():
     stream = StreamPipeline(definition(COUNTER, refresh_s=1e6, silence_s=25.0, window_steps=30), judge())
     shown = [0, 10, 20, *[30] * 10]
     run(stream, [("r", 10.0 * step, {0: value}) for step, value in enumerate(shown, 1)])
-    assert stream.states()[0] is State.WARMING
-    assert stream.decider.spoken_s[0] == START_S + 130.0
+    assert stream.bench.states()[0] is State.WARMING
+    assert stream.bench.decider.spoken_s[0] == START_S + 130.0
 
 
 def message(topic="tests/r", payload=b"1", after_s=0.0):
@@ -330,7 +330,7 @@ def speak(streams, after_s, ports=PORTS, value=0.0):
 
 def silent(streams):
     stream = streams.streams[0]
-    states = zip(stream.roster.entities, stream.states(), strict=True)
+    states = zip(stream.roster.entities, stream.bench.states(), strict=True)
     return [entity for entity, state in states if state is State.SILENT]
 
 
@@ -397,9 +397,9 @@ def test_a_goodbye_ends_the_episode_and_its_explanation():
     for step in range(5, 8):
         speak(streams, 10.0 * step, value=9.0)
     stream = streams.streams[0]
-    assert stream.decider.active.sum() == len(stream.why) == 3
+    assert stream.bench.decider.active.sum() == len(stream.bench.why) == 3
     streams.feed([message("status/r1", b"offline")])
-    assert stream.decider.active.sum() == len(stream.why) == 1
+    assert stream.bench.decider.active.sum() == len(stream.bench.why) == 1
     (outcome,) = speak(streams, 80.0, PORTS[2:], value=9.0)
     ended = [(closure.entity, closure.time_s - START_S) for closure in outcome.closures]
     assert ended == [(("r1", "a"), 70.0), (("r1", "b"), 70.0)]
@@ -429,6 +429,6 @@ def test_a_goodbye_that_leaves_out_a_label_of_the_topic_or_names_another_silence
     stream = StreamPipeline(definition(), judge())
     run(stream, told("r", [1]))
     stream.silence([{}, {"device": "r", "site": "x"}, {"device": "x"}])
-    assert stream.states()[0] is not State.SILENT
+    assert stream.bench.states()[0] is not State.SILENT
     stream.silence([{"device": "r"}])
-    assert stream.states()[0] is State.SILENT
+    assert stream.bench.states()[0] is State.SILENT

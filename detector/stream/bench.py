@@ -1,0 +1,160 @@
+"""Where a stream is judged: closed steps become windows, scores and verdicts.
+
+take(steps)     a closed step -> the windows of it that may be judged, scaled
+judge(closed)   one call of the network for many steps -> scores -> verdicts, step by step
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from detector.stream.decide import Decider
+from detector.stream.definition import Definition
+from detector.stream.nouns import (
+    Closure,
+    Entity,
+    Floats,
+    Ints,
+    Onset,
+    Outcome,
+    Reconstruct,
+    Scores,
+    State,
+    Steps,
+    Windows,
+)
+from detector.stream.roster import Roster
+from detector.stream.score import Calibration, Scorer
+from detector.stream.window import Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What a bundle gives to a stream: a network and what was learnt about errors."""
+
+    reconstruct: Reconstruct
+    calibration: Calibration
+
+
+@dataclass(slots=True)
+class Closed:
+    """A closed step on its way to the verdicts."""
+
+    steps: Steps
+    windows: Windows | None = None
+    scaled: Floats | None = field(default=None, repr=False)
+
+
+class Bench:
+    """The windows, scores and verdicts of one stream; without a `Judge` nothing is scored.
+
+    `why` has the newest scored step of each open episode.
+    """
+
+    def __init__(self, definition: Definition, judge: Judge | None, roster: Roster) -> None:
+        self._definition = definition
+        self._roster = roster
+        self._ring = Ring(definition)
+        self._scorer = Scorer(definition, judge.calibration) if judge else None
+        self._reconstruct = judge.reconstruct if judge else None
+        self.decider = Decider(definition)
+        self._ended: list[Closure] = []  # episodes that ended between steps, to be told with the next one
+        self.why: dict[int, Scores] = {}
+        self.windows_scored_total = 0
+        self.episodes_total = 0
+
+    # Who is judged
+
+    def resize(self, rows: int) -> None:
+        """Make room for `rows` entities."""
+        self._ring.resize(rows)
+        self.decider.resize(rows)
+        if self._scorer:
+            self._scorer.resize(rows)
+
+    def admit(self, row: int, entity: Entity) -> None:
+        """Take a new entity in."""
+        if self._scorer:
+            self._scorer.admit(row, entity)
+
+    def part(self, rows: Ints) -> None:
+        """Take the goodbye of entities."""
+        self._ended += self.decider.part(rows, self._roster.entities)
+        for row in self.why.keys() & set(rows.tolist()):
+            del self.why[row]
+
+    def forget(self, rows: Ints) -> None:
+        """Forget entities, while the roster still knows them."""
+        self._ended += self.decider.forget(rows, self._roster.entities)
+        self._ring.forget(rows)
+        for row in rows.tolist():
+            self.why.pop(row, None)
+
+    def states(self) -> list[State | None]:
+        """Return the state of every row, None where nobody lives."""
+        full, enough = self._ring.states()
+        taken = self._roster.taken()
+        names = np.empty(len(taken), object)
+        names[:] = State.SPARSE
+        names[enough] = State.READY if self._scorer else State.UNSCORED
+        names[~full] = State.WARMING
+        names[self.decider.silent] = State.SILENT
+        names[~taken] = None
+        return list(names)
+
+    # Verdicts
+
+    def take(self, steps: Steps) -> Closed:
+        """Take a closed step in; its windows wait for `judge`."""
+        self._ring.push(steps)
+        if self._scorer is None or not len(steps.row):
+            return Closed(steps)
+        full, enough = self._ring.states()
+        row = np.flatnonzero(full & enough & self._ring.newest_seen() & ~self.decider.gone)
+        if not len(row):
+            return Closed(steps)
+        windows = self._ring.windows(steps.step, row)
+        return Closed(steps, windows, self._scorer.scaled(windows))
+
+    def judge(self, closed: list[Closed]) -> Iterator[Outcome]:
+        """Judge steps in their order, all that were taken since the last time; consume it to the end."""
+        expected = self._expect(closed)
+        for part in closed:
+            step_s = part.steps.step * self._definition.step_s
+            self.decider.hear(part.steps.row, step_s)
+            scores, onsets, closures = None, list[Onset](), self._ended
+            self._ended = []
+            entities = self._roster.entities
+            if part.windows is not None and part.scaled is not None and self._scorer is not None:
+                scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
+                onsets, ended = self.decider.judge(scores, entities)
+                closures += ended
+            closures += self.decider.fall_silent(step_s, entities)
+            self.windows_scored_total += 0 if scores is None else len(scores.row)
+            self.episodes_total += len(onsets)
+            self._explain(scores)
+            silenced, speaking = ([entities[row] or () for row in rows] for rows in self.decider.turns())
+            yield Outcome(step_s, part.steps, scores, onsets, closures, silenced, speaking)
+
+    def _expect(self, closed: list[Closed]) -> Iterator[Floats]:
+        """Ask the network once for all windows; return the answer step by step."""
+        asked = [part for part in closed if part.windows is not None]
+        if not asked or self._reconstruct is None:
+            return iter(())
+        expected = self._reconstruct(
+            np.concatenate([part.scaled for part in asked if part.scaled is not None]),
+            np.concatenate([part.windows.seen for part in asked if part.windows is not None]),
+        )
+        ends = np.cumsum([len(part.windows.row) for part in asked if part.windows is not None])
+        return iter(np.split(expected, ends[:-1]))
+
+    def _explain(self, scores: Scores | None) -> None:
+        """Keep the newest scored step of each open episode."""
+        self.why = {row: why for row, why in self.why.items() if self.decider.active[row]}
+        if scores is None:
+            return
+        for index in np.flatnonzero(self.decider.active[scores.row]):
+            self.why[int(scores.row[index])] = scores.take(slice(index, index + 1))
