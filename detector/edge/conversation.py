@@ -27,7 +27,8 @@ from detector.edge.inbox import Inbox
 from detector.edge.reception import Reception
 from detector.edge.session import build_client, connect_options
 from detector.edge.wire import Bell, Wire, Wires
-from detector.settings import MqttSettings, SettingsError
+from detector.mqtt_settings import MqttSettings
+from detector.settings import SettingsError
 from detector.stream.filters import outermost
 
 LOG = logging.getLogger("detector.mqtt")

@@ -21,7 +21,7 @@ from detector.edge.reception import Reception, Subscription
 from detector.edge.session import backoff_s
 from detector.edge.snapshot import Example, MqttSnapshot
 from detector.edge.wire import Bell
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from detector.stream.nouns import Drop, Message
 
 LOG = logging.getLogger("detector.mqtt")

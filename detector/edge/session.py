@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 
 CONNECT_S: Final = 5.0
 """How long the other side may take for TCP, and as long again for TLS and for WebSocket."""

@@ -10,7 +10,7 @@ from paho.mqtt import publish
 from detector.edge.mqtt import Subscriber
 from detector.edge.reception import Subscription
 from detector.edge.snapshot import Example
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from detector.stream.nouns import Drop, Message
 from tests.support.mosquitto import Mosquitto, running_mosquitto, wait_until
 

@@ -13,7 +13,7 @@ from detector.edge.broker import demo_broker, embedded_broker, mosquitto_broker
 from detector.edge.mqtt import Subscriber
 from detector.edge.publisher import publish_messages
 from detector.edge.reception import Subscription
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from tests.support.mosquitto import free_port, wait_until
 from tests.support.programs import program
 

@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 
 from detector.edge.mqtt import Subscriber
 from detector.edge.reception import Subscription
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from detector.stream.nouns import Drop
 from tests.integration.test_mqtt_hostile import scripted_broker
 from tests.support.mosquitto import Mosquitto, free_port, running_mosquitto, wait_until

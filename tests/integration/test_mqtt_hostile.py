@@ -12,7 +12,7 @@ import pytest
 from detector.edge.mqtt import Subscriber
 from detector.edge.reception import Subscription
 from detector.edge.session import backoff_s
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from detector.stream.nouns import Drop
 from tests.support.mosquitto import wait_until
 

@@ -10,7 +10,7 @@ from paho.mqtt import publish
 
 from detector.edge.mqtt import Subscriber
 from detector.edge.reception import Subscription
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from detector.stream.nouns import Drop
 from tests.support.certificates import DAY, only_tls_1_2, tls_options
 from tests.support.mosquitto import Mosquitto, free_port, wait_until, websocket_options

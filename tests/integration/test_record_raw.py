@@ -14,7 +14,7 @@ from detector.edge.capture import Skip, read_capture
 from detector.edge.mqtt import Subscriber
 from detector.edge.publisher import publish_messages
 from detector.edge.reception import Subscription
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from tests.support.daemon import detector, running
 from tests.support.mosquitto import running_mosquitto, wait_until
 

@@ -12,7 +12,7 @@ from detector.edge.mqtt import Subscriber
 from detector.edge.publisher import PACE_S, UNACKNOWLEDGED_MAX, publish_messages
 from detector.edge.reception import Subscription
 from detector.edge.replay import publish
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from tests.support.mosquitto import free_port, running_mosquitto, wait_until
 
 TEMPLATE = "telegraf/{device}/interfaces"

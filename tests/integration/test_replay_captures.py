@@ -18,7 +18,7 @@ from detector.edge.mqtt import Subscriber
 from detector.edge.publisher import PACE_S, publish_as_they_came, publish_messages
 from detector.edge.reception import Subscription
 from detector.edge.replay import is_capture, publish_captures
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from detector.stream.nouns import Message
 from detector.transport_settings import TransportSettings
 from tests.support.certificates import Authority, tls_options

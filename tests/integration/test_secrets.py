@@ -13,7 +13,7 @@ import pytest
 from detector import logs
 from detector.edge.mqtt import Subscriber
 from detector.edge.reception import Subscription
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from tests.support.certificates import Authority, Pair, tls_options
 from tests.support.daemon import ROOT, command, running
 from tests.support.mosquitto import Mosquitto, wait_until, websocket_options

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.settings import MqttSettings
+from detector.mqtt_settings import MqttSettings
 from tests.support.programs import program
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"

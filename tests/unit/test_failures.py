@@ -12,7 +12,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from detector.edge.failures import Stage, explain, explain_refusal
 from detector.edge.snapshot import ConnectFailure
-from detector.settings import MqttSettings, SettingsError
+from detector.mqtt_settings import MqttSettings
+from detector.settings import SettingsError
 
 PLAIN = MqttSettings()
 TLS = MqttSettings(tls=True)

@@ -95,7 +95,14 @@ SNAPSHOT = "detector.edge.snapshot"
 
 INNERMOST = {"stream"}
 MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "evaluate", "simulate"}
-MIDDLE |= {"daemon_settings", "message_settings", "transport_settings", "secret_files", "addresses"}
+MIDDLE |= {
+    "daemon_settings",
+    "message_settings",
+    "mqtt_settings",
+    "transport_settings",
+    "secret_files",
+    "addresses",
+}
 OUTERMOST = {
     "survey",
     "survey_stream",
@@ -200,6 +207,7 @@ def test_an_edge_knows_no_other_part_but_the_settings_and_the_core(module):
         "stream",
         "settings",
         "stream_settings",
+        "mqtt_settings",
         "transport_settings",
         "logs",
     }

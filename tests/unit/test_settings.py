@@ -15,6 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from detector import (
     daemon_settings,
     message_settings,
+    mqtt_settings,
     secret_files,
     settings,
     stream_settings,
@@ -31,7 +32,7 @@ SECRET = "correct horse battery staple"
 NOBODY = 65534
 
 TABLES = {
-    "mqtt": settings.MqttSettings,
+    "mqtt": mqtt_settings.MqttSettings,
     "http": daemon_settings.HttpSettings,
     "log": daemon_settings.LogSettings,
     "record": daemon_settings.RecordSettings,
@@ -255,7 +256,7 @@ def samples_of_settings():
     texts |= {"failover": "backup:1883,[::1]:1884", "persistent": "false", "age_max_s": "60"}
     texts |= {"raw": "true"}
     for table, key in KEYS:
-        if not table.startswith("streams") and key not in settings.SECRETS:
+        if not table.startswith("streams") and key not in mqtt_settings.SECRETS:
             default = TABLES[table].model_fields[key].default
             yield table, key, texts.get(key, str(default) if default else "x")
 
@@ -325,7 +326,7 @@ def test_a_password_comes_from_its_file_without_the_line_break(tmp_path):
     assert settings.password(load(None, flags).mqtt) == f" {SECRET}"
 
 
-@pytest.mark.parametrize("key", sorted(settings.SECRETS))
+@pytest.mark.parametrize("key", sorted(mqtt_settings.SECRETS))
 def test_every_secret_comes_from_the_file_a_variable_a_file_of_its_own_or_a_credential(
     tmp_path, monkeypatch, key
 ):
@@ -344,7 +345,7 @@ def test_every_secret_comes_from_the_file_a_variable_a_file_of_its_own_or_a_cred
     assert settings.secret(by_file.mqtt, key) == settings.secret(by_toml.mqtt, key) == SECRET
 
 
-@pytest.mark.parametrize("key", sorted(settings.SECRETS))
+@pytest.mark.parametrize("key", sorted(mqtt_settings.SECRETS))
 def test_a_secret_is_refused_as_a_flag_and_not_repeated(key):
     said = refusal(flags={f"mqtt.{key}": SECRET})
     assert said == (
@@ -581,7 +582,7 @@ def test_what_the_reference_writes_out_stands_in_the_file():
     tree = tomllib.loads(REFERENCE.read_text("utf-8"))
     unset = {key for table, key in KEYS if TABLES[table].model_fields[key].default is None}
     assert unset == set(UNSET_LINE.findall(REFERENCE.read_text("utf-8")))
-    assert set(tree["mqtt"]) | unset >= set(settings.MqttSettings.model_fields)
+    assert set(tree["mqtt"]) | unset >= set(mqtt_settings.MqttSettings.model_fields)
     assert set(tree["streams"][0]) | unset >= set(stream_settings.StreamSettings.model_fields)
 
 

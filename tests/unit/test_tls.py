@@ -11,7 +11,8 @@ import pytest
 from detector.edge import tls
 from detector.edge.failures import Stage, explain
 from detector.edge.snapshot import ConnectFailure
-from detector.settings import MqttSettings, SettingsError
+from detector.mqtt_settings import MqttSettings
+from detector.settings import SettingsError
 from tests.support.certificates import DAY, Authority
 from tests.support.servers import serving, speaking_tls
 

@@ -14,7 +14,8 @@ import pytest
 from detector.edge import websocket
 from detector.edge.failures import Stage, explain
 from detector.edge.websocket import WebSocket, WebSocketError, authority, headers
-from detector.settings import MqttSettings, SettingsError
+from detector.mqtt_settings import MqttSettings
+from detector.settings import SettingsError
 from tests.support.servers import saying, serving
 
 SECRET = "correct horse battery staple"
