@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -48,10 +49,12 @@ class StreamSettings(Part):
     imputed_share_max: float = Field(0.5, ge=0, lt=1)
     silence_s: Seconds | None = None
     expire_s: Seconds = 86400.0
-    open_steps: int = Field(4, ge=1, le=64)
-    open_window_steps: int = Field(6, ge=1, le=64)
-    close_below: float = Field(0.8, gt=0, le=1)
-    close_steps: int = Field(3, ge=1, le=64)
+    budget: float = Field(1.0, gt=0, le=10_000)
+    normal_after_s: Annotated[float, Field(ge=60, le=366 * 86400)] | Literal["never"] = 172_800.0
+    open_steps: int = Field(2, ge=1, le=64)
+    open_window_steps: int = Field(3, ge=1, le=64)
+    close_below: float = Field(0.7, gt=0, le=1)
+    close_steps: int = Field(5, ge=1, le=64)
 
     @field_validator("format")
     @classmethod
@@ -152,6 +155,8 @@ class StreamSettings(Part):
             imputed_share_max=self.imputed_share_max,
             silence_s=self.silence_s or min(max(6 * self.step_s, 60.0), self.expire_s),
             expire_s=self.expire_s,
+            budget=self.budget,
+            normal_after_s=inf if self.normal_after_s == "never" else self.normal_after_s,
             open_steps=self.open_steps,
             open_window_steps=self.open_window_steps,
             close_below=self.close_below,

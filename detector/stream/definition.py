@@ -90,10 +90,12 @@ class Definition:
     imputed_share_max: float = 0.5  # of a window's cells, beyond which it is not scored
     silence_s: float = inf  # without a sample for longer, an entity is silent
     expire_s: float = inf  # and after this it is forgotten
-    open_steps: int = 4  # an episode opens when the score is above 1 in `open_steps`
-    open_window_steps: int = 6  # of the last `open_window_steps` scored steps
-    close_below: float = 0.8  # and closes when it is below this edge
-    close_steps: int = 3  # for `close_steps` scored steps in a row
+    budget: float = 1.0  # false alarms that are accepted per entity and week
+    normal_after_s: float = 172_800.0  # after which what lasts is the new normal; infinite: never
+    open_steps: int = 2  # an episode opens when the score is above 1 in `open_steps`
+    open_window_steps: int = 3  # of the last `open_window_steps` scored steps
+    close_below: float = 0.7  # and closes when it is below this edge
+    close_steps: int = 5  # for `close_steps` scored steps in a row
 
     @property
     def signal_names(self) -> tuple[str, ...]:

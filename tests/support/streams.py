@@ -33,6 +33,8 @@ def definition(*signals: Signal, **changed: object) -> Definition:
         future_max_s=1e9,
         open_steps=2,
         open_window_steps=3,
+        close_below=0.8,
+        close_steps=3,
     )
     return replace(plain, **changed)
 
