@@ -235,7 +235,7 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         score=np.where(judged, decider.score[row], np.float32(np.nan)),
         active=decider.active[row],
         onset_s=decider.onset_s[row],
-        last_sample_s=decider.spoken_s[row],
+        last_sample_s=stream.bench.silence.spoken_s[row],
         episodes=tuple(_open_episode(stream, index) for index in sorted(stream.bench.why)),
         step_s=stream.align.closed_s,
         messages_missed_total=stream.messages_missed_total,

@@ -28,6 +28,7 @@ from detector.stream.nouns import (
 )
 from detector.stream.roster import Roster
 from detector.stream.score import Calibration, Scorer
+from detector.stream.silence import Silence
 from detector.stream.window import Ring
 
 
@@ -61,6 +62,7 @@ class Bench:
         self._scorer = Scorer(definition, judge.calibration) if judge else None
         self._reconstruct = judge.reconstruct if judge else None
         self.decider = Decider(definition)
+        self.silence = Silence(definition)
         self._ended: list[Closure] = []  # episodes that ended between steps, to be told with the next one
         self.why: dict[int, Scores] = {}
         self.windows_scored_total = 0
@@ -72,6 +74,7 @@ class Bench:
         """Make room for `rows` entities."""
         self._ring.resize(rows)
         self.decider.resize(rows)
+        self.silence.resize(rows)
         if self._scorer:
             self._scorer.resize(rows)
 
@@ -81,14 +84,16 @@ class Bench:
             self._scorer.admit(row, entity)
 
     def part(self, rows: Ints) -> None:
-        """Take the goodbye of entities."""
-        self._ended += self.decider.part(rows, self._roster.entities)
+        """Take the goodbye of entities; their episodes end with the last that was heard of them."""
+        self.silence.part(rows)
+        self._ended += self.decider.hush(rows, self.silence.spoken_s[rows], self._roster.entities)
         for row in self.why.keys() & set(rows.tolist()):
             del self.why[row]
 
     def forget(self, rows: Ints) -> None:
         """Forget entities, while the roster still knows them."""
-        self._ended += self.decider.forget(rows, self._roster.entities)
+        self._ended += self.decider.forget(rows, self.silence.spoken_s[rows], self._roster.entities)
+        self.silence.forget(rows)
         self._ring.forget(rows)
         for row in rows.tolist():
             self.why.pop(row, None)
@@ -101,7 +106,7 @@ class Bench:
         names[:] = State.SPARSE
         names[enough] = State.READY if self._scorer else State.UNSCORED
         names[~full] = State.WARMING
-        names[self.decider.silent] = State.SILENT
+        names[self.silence.silent] = State.SILENT
         names[~taken] = None
         return list(names)
 
@@ -113,7 +118,7 @@ class Bench:
         if self._scorer is None or not len(steps.row):
             return Closed(steps)
         full, enough = self._ring.states()
-        row = np.flatnonzero(full & enough & self._ring.newest_seen() & ~self.decider.gone)
+        row = np.flatnonzero(full & enough & self._ring.newest_seen() & ~self.silence.gone)
         if not len(row):
             return Closed(steps)
         windows = self._ring.windows(steps.step, row)
@@ -124,7 +129,7 @@ class Bench:
         expected = self._expect(closed)
         for part in closed:
             step_s = part.steps.step * self._definition.step_s
-            self.decider.hear(part.steps.row, step_s)
+            self.silence.hear(part.steps.row, step_s)
             scores, onsets, closures = None, list[Onset](), self._ended
             self._ended = []
             entities = self._roster.entities
@@ -132,11 +137,11 @@ class Bench:
                 scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
                 onsets, ended = self.decider.judge(scores, entities)
                 closures += ended
-            closures += self.decider.fall_silent(step_s, entities)
+            closures += self.decider.hush(*self.silence.fall(step_s), entities)
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
             self._explain(scores)
-            silenced, speaking = ([entities[row] or () for row in rows] for rows in self.decider.turns())
+            silenced, speaking = ([entities[row] or () for row in rows] for rows in self.silence.turns())
             yield Outcome(step_s, part.steps, scores, onsets, closures, silenced, speaking)
 
     def _expect(self, closed: list[Closed]) -> Iterator[Floats]:

@@ -8,9 +8,7 @@ Every entity is in one state of `nouns.State`, and besides, an episode is open o
 
 The onset is the time of the first of the scores above 1 that opened it. A step without a score (nothing
 seen in it, too much of the window imputed) changes nothing: unknown is neither normal nor anomalous.
-Silence is a state of its own: it begins when no sample came for longer than `silence_s`, or with a goodbye,
-and a score is absent while it lasts. Who said goodbye stays silent until it speaks after that: what it said
-before may be in steps that are still to be closed.
+A score is absent while an entity is silent, see `detector.stream.silence`.
 """
 
 from __future__ import annotations
@@ -32,10 +30,6 @@ class Decider:
         self.score = np.full(rows, np.nan, np.float32)
         self.active = np.zeros(rows, bool)
         self.onset_s = np.full(rows, np.nan)
-        self.silent = np.zeros(rows, bool)
-        self.gone = np.zeros(rows, bool)  # said goodbye, and nothing since
-        self._silence_told = np.zeros(rows, bool)
-        self.spoken_s = np.full(rows, np.nan)  # time of the newest step that has a sample of it
         self._score_max = np.zeros(rows, np.float32)
         self._above_s = np.full((rows, self._definition.open_window_steps), np.nan)  # newest last
         self._calm_steps = np.zeros(rows, np.int64)
@@ -47,44 +41,12 @@ class Decider:
         for name, array in old.items():
             getattr(self, name)[: len(array)] = array
 
-    def forget(self, rows: Ints, entities: list[Entity | None]) -> list[Closure]:
-        """Forget the entities in `rows`; their episodes end with the last that was heard of them."""
-        closing = rows[self.active[rows]]
-        closures = self._close(closing, self.spoken_s[closing], entities)
-        for array in (self.score, self.onset_s, self.spoken_s, self._above_s):
-            array[rows] = np.nan
-        for mask in (self.active, self.silent, self.gone, self._silence_told):
-            mask[rows] = False
-        for array in (self._score_max, self._calm_steps):
-            array[rows] = 0
+    def forget(self, rows: Ints, time_s: Doubles, entities: list[Entity | None]) -> list[Closure]:
+        """Forget the entities in `rows`; their episodes end at `time_s` `(rows,)`."""
+        closures = self.hush(rows, time_s, entities)
+        self._score_max[rows] = 0
+        self._calm_steps[rows] = 0
         return closures
-
-    def hear(self, rows: Ints, time_s: float) -> None:
-        """Note that the entities in `rows` spoke in the step of `time_s`."""
-        self.spoken_s[rows] = time_s
-        self.silent[rows] &= self.gone[rows]
-
-    def part(self, rows: Ints, entities: list[Entity | None]) -> list[Closure]:
-        """Take the goodbye of the entities in `rows`: silent from now on, until `welcome`.
-
-        Their episodes end with the last that was heard of them.
-        """
-        closing = rows[self.active[rows]]
-        closures = self._close(closing, self.spoken_s[closing], entities)
-        self._hush(rows)
-        self.gone[rows] = True
-        return closures
-
-    def welcome(self, rows: Ints) -> None:
-        """Note that the entities in `rows` speak after their goodbye, if they said one."""
-        self.gone[rows] = False
-
-    def turns(self) -> tuple[Ints, Ints]:
-        """Return who is silent, and who speaks again, that was not when this was last asked."""
-        silenced = np.flatnonzero(self.silent & ~self._silence_told)
-        speaking = np.flatnonzero(self._silence_told & ~self.silent)
-        self._silence_told = self.silent.copy()
-        return silenced, speaking
 
     def judge(self, scores: Scores, entities: list[Entity | None]) -> tuple[list[Onset], list[Closure]]:
         """Take the scores of one step in; return the episodes that begin and end with it."""
@@ -106,22 +68,13 @@ class Decider:
         ]
         return onsets, self._close(row[closing], np.full(closing.sum(), time_s), entities)
 
-    def fall_silent(self, time_s: float, entities: list[Entity | None]) -> list[Closure]:
-        """Find who has been silent for too long at `time_s`; their scores go.
-
-        Their episodes end with the `silence_s` after the last word, whenever that is noticed.
-        """
-        silence_s = self._definition.silence_s
-        quiet = np.flatnonzero(~self.silent & (time_s - self.spoken_s > silence_s))
-        closing = quiet[self.active[quiet]]
-        closures = self._close(closing, self.spoken_s[closing] + silence_s, entities)
-        self._hush(quiet)
-        return closures
-
-    def _hush(self, rows: Ints) -> None:
-        self.silent[rows] = True
+    def hush(self, rows: Ints, time_s: Doubles, entities: list[Entity | None]) -> list[Closure]:
+        """Take the scores of `rows`, who are silent; their episodes end at `time_s` `(rows,)`."""
+        active = self.active[rows]
+        closures = self._close(rows[active], time_s[active], entities)
         self.score[rows] = np.nan
         self._above_s[rows] = np.nan
+        return closures
 
     def _open(self, row: int, onset_s: float, score: float, entities: list[Entity | None]) -> Onset:
         self.active[row] = True

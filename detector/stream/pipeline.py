@@ -89,7 +89,7 @@ class StreamPipeline:
         parts, start = [], 0
         for end, leaving in groupby([*silenced, (len(entities), {})], itemgetter(0)):
             rows = self.rows_of(entities[start:end])
-            self.bench.decider.welcome(rows[rows >= 0])
+            self.bench.silence.welcome(rows[rows >= 0])
             self.silence([labels for _, labels in leaving])
             parts.append(rows)
             start = end

@@ -18,7 +18,6 @@ def decider(**changed):
 
 def judge(one, step, score, row=0):
     empty = np.zeros((1, 1), np.float32)
-    one.hear(np.array([row]), 10.0 * step)
     scores = Scores(
         step, np.array([row]), np.array([score], np.float32), empty, empty.astype(np.int8), empty, empty
     )
@@ -74,83 +73,35 @@ def test_an_episode_knows_its_highest_score_and_not_one_from_before_it():
     assert [closure.score_max for closure in closures] == [4]
 
 
-def test_silence_is_a_state_of_its_own_that_ends_the_episode_and_takes_the_score():
-    """The last word at 10 s; silent when more than 30 s have gone by."""
-    one = decider(silence_s=30.0)
+def test_who_falls_silent_has_no_episode_and_no_score_any_more():
+    one = decider()
     judge(one, 0, 2)
     judge(one, 1, 2)
-    assert one.fall_silent(40.0, ENTITIES) == []
-    assert not one.silent[0]
-    (closure,) = one.fall_silent(50.0, ENTITIES)
-    assert (closure.entity, closure.onset_s, closure.time_s) == (("r0",), 0.0, 40.0), (
-        "30 s after the last word, noticed later"
-    )
-    assert one.silent.tolist() == [True, False], "who never spoke is not silent"
+    judge(one, 1, 2, row=1)
+    (closure,) = one.hush(np.array([0, 1]), np.array([40.0, 40.0]), ENTITIES)
+    assert (closure.entity, closure.onset_s, closure.time_s) == (("r0",), 0.0, 40.0)
     assert not one.active[0]
-    assert np.isnan(one.score[0])
+    assert np.isnan(one.score).all()
     assert np.isnan(one.onset_s[0])
-    assert one.fall_silent(60.0, ENTITIES) == [], "it is said once"
 
 
 def test_scores_from_before_a_silence_open_nothing_after_it():
-    one = decider(silence_s=30.0)
+    one = decider()
     judge(one, 0, 2)
-    one.fall_silent(100.0, ENTITIES)
+    one.hush(np.array([0]), np.array([30.0]), ENTITIES)
     onsets, _ = judge(one, 11, 2)
     assert onsets == []
-    assert not one.silent[0]
     assert judge(one, 12, 2)[0][0].time_s == 110.0
-
-
-def test_a_goodbye_silences_at_once_and_ends_the_episode_with_the_last_word():
-    one = decider(silence_s=30.0)
-    judge(one, 0, 2)
-    judge(one, 1, 2)
-    (closure,) = one.part(np.array([0]), ENTITIES)
-    assert (closure.entity, closure.onset_s, closure.time_s) == (("r0",), 0.0, 10.0)
-    assert one.silent.tolist() == [True, False]
-    assert not one.active[0]
-    assert np.isnan(one.score[0])
-    assert one.part(np.array([0]), ENTITIES) == [], "a second goodbye ends nothing more"
-    assert one.fall_silent(100.0, ENTITIES) == []
-
-
-def test_what_was_said_before_a_goodbye_does_not_undo_it():
-    one = decider()
-    one.part(np.array([0, 1]), ENTITIES)
-    one.hear(np.array([0, 1]), 10.0)
-    assert one.silent.tolist() == [True, True]
-    one.welcome(np.array([1]))
-    assert one.silent.tolist() == [True, True], "until a step has heard it"
-    one.hear(np.array([0, 1]), 20.0)
-    assert one.silent.tolist() == [True, False]
-
-
-def test_who_falls_silent_and_who_speaks_again_is_told_once():
-    one = decider()
-    one.part(np.array([0]), ENTITIES)
-    assert [rows.tolist() for rows in one.turns()] == [[0], []]
-    assert [rows.tolist() for rows in one.turns()] == [[], []]
-    one.resize(4)
-    one.welcome(np.array([0]))
-    one.hear(np.array([0]), 10.0)
-    assert [rows.tolist() for rows in one.turns()] == [[], [0]]
-    one.part(np.array([0]), ENTITIES)
-    one.turns()
-    one.forget(np.array([0]), ENTITIES)
-    assert [rows.tolist() for rows in one.turns()] == [[], []], "a free row does not speak"
-    assert not one.gone.any()
 
 
 def test_a_row_used_again_knows_nothing_of_its_predecessor():
     one = decider()
     judge(one, 0, 2)
     judge(one, 1, 2)
-    (closure,) = one.forget(np.array([0, 1]), ENTITIES)
+    (closure,) = one.forget(np.array([0, 1]), np.array([10.0, np.nan]), ENTITIES)
     assert (closure.onset_s, closure.time_s, closure.score_max) == (0.0, 10.0, 2.0)
     assert not one.active[0]
     assert np.isnan(one.score[0])
-    assert np.isnan(one.spoken_s[0])
     assert judge(one, 2, 2)[0] == []
 
 

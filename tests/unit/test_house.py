@@ -24,7 +24,7 @@ SOURCES = [
 MODULE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 70
 
-JUDGING = {"detector.stream." + name for name in ("window", "score", "decide")}
+JUDGING = {"detector.stream." + name for name in ("window", "score", "decide", "silence")}
 NOUNS = {"detector.stream.nouns", "detector.stream.definition"}
 HELPERS = {
     "detector.stream.align": {"detector.stream.counters"},

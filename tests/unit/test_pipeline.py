@@ -186,7 +186,7 @@ def test_a_counter_that_waits_for_its_refresh_is_heard():
     shown = [0, 10, 20, *[30] * 10]
     run(stream, [("r", 10.0 * step, {0: value}) for step, value in enumerate(shown, 1)])
     assert stream.bench.states()[0] is State.WARMING
-    assert stream.bench.decider.spoken_s[0] == START_S + 130.0
+    assert stream.bench.silence.spoken_s[0] == START_S + 130.0
 
 
 def message(topic="tests/r", payload=b"1", after_s=0.0):
