@@ -7,11 +7,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from detector.edge.snapshot import Snapshot
 from detector.logs import say
-from detector.stream.definition import Definition
+from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Discontinuity, Drop, Entity, Outcome
 from detector.stream.pipeline import StreamPipeline
+from detector.stream.policy import broken_key
 
 LOG = logging.getLogger("detector.daemon")
 
@@ -146,15 +149,24 @@ def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, *
 
 
 def _leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:
-    """Return the signals that contribute most to an open episode, in their units."""
-    scores = stream.bench.why.get(row)
-    if scores is None:
+    """Return the signals that contribute most to an open episode, in their units; broken bounds first."""
+    why = stream.bench.why.get(row)
+    if why is None:
         return ""
-    order = scores.contribution[0].argsort()[::-1][:count]
-    signals = stream.definition.signals
+    share = why.contribution[0]
+    bound = np.full(len(share), np.nan) if why.bound is None else why.bound[0]
+    leading = np.lexsort((-share, np.isnan(bound)))[:count]
     return ", ".join(
-        f"{signals[index].name} {scores.observed[0, index]:.4g}"
-        f" expected {scores.expected[0, index]:.4g} {signals[index].unit}".rstrip()
-        for index in order
-        if scores.contribution[0, index] >= 0.05  # noqa: PLR2004 -- less explains nothing
+        _in_words(stream.definition.signals[index], *map(float, numbers))
+        for index, *numbers in zip(
+            leading, why.observed[0, leading], why.expected[0, leading], bound[leading], strict=True
+        )
+        if share[index] >= 0.05 or np.isfinite(bound[index])  # noqa: PLR2004 -- less explains nothing
     )
+
+
+def _in_words(signal: Signal, observed: float, expected: float, bound: float) -> str:
+    against = f"expected {expected:.4g}"
+    if not math.isnan(bound):
+        against = f"{'above' if observed > bound else 'below'} {broken_key(observed, bound)} {bound:.4g}"
+    return f"{signal.name} {observed:.4g} {against} {signal.unit}".rstrip()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from detector.stream.definition import BITS_AUTO, NO_TIME, Layout, Signal, Witness
+from detector.stream.definition import BITS_AUTO, NO_TIME, Layout, Signal, SignalPolicy, Witness
 
 _TIMED = {"auto", "csv", "influx", "json", "openconfig", "prometheus", "telegraf-json"}
 PAYLOAD_KEYS = {
@@ -20,6 +20,9 @@ PAYLOAD_KEYS = {
     "labels": _TIMED | {"collectd", "homie", "senml", "sparkplug"},
 }
 """Which formats read a key of the payload's table; nobody would miss a key that is not read."""
+
+POLICY_KEYS = ("deviation_min", "deviation_min_ratio", "valid_min", "valid_max", "weight")
+"""What is said of a signal for all entities, and a policy can say of some; and `direction`."""
 
 UPTIME_UNITS_S = {"ticks": 0.01, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
@@ -34,6 +37,16 @@ class Part(BaseModel):
     def given(self, key: str) -> bool:
         """Say whether a key has another value than its default, which is as good as not to give it."""
         return bool(getattr(self, key) != type(self).model_fields[key].default)
+
+
+def check_range(valid_min: float | None, valid_max: float | None) -> None:
+    """Refuse a range in which nothing lies.
+
+    Raises:
+        ValueError: Which it is.
+    """
+    if valid_min is not None and valid_max is not None and valid_min > valid_max:
+        raise ValueError("valid_min is above valid_max")
 
 
 class SignalSettings(Part):
@@ -51,6 +64,11 @@ class SignalSettings(Part):
     scale: float = Field(1.0, ge=-(10**9), le=10**9)
     offset: float = Field(0.0, ge=-(10**9), le=10**9)
     unit: str = Field("", max_length=32)
+    deviation_min: float = Field(0.0, ge=0)
+    deviation_min_ratio: float = Field(0.0, ge=0, le=1000)
+    valid_min: float | None = None
+    valid_max: float | None = None
+    weight: float = Field(1.0, ge=0, le=1000)
 
     @field_validator("words")
     @classmethod
@@ -82,6 +100,11 @@ class SignalSettings(Part):
             raise ValueError("a counter has no offset: its rate is what is judged")
         return self
 
+    @model_validator(mode="after")
+    def _range_holds_something(self) -> Self:
+        check_range(self.valid_min, self.valid_max)
+        return self
+
     def idle(self) -> Iterator[str]:
         """Yield which keys would have no effect, and why."""
         if self.kind == "gauge":
@@ -109,6 +132,7 @@ class SignalSettings(Part):
             scale=self.scale,
             offset=self.offset,
             unit=self.unit,
+            policy=SignalPolicy(**{key: getattr(self, key) for key in POLICY_KEYS if self.given(key)}),
         )
 
 

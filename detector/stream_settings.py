@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from detector.message_settings import Part, PayloadSettings, RestartSettings, Seconds, SignalSettings
+from detector.policy_settings import POLICIES_MAX, PolicySettings, idle_keys
 from detector.stream.decode import FORMATS, decoder
 from detector.stream.decode.topic import Template
 from detector.stream.definition import REFRESH_STEPS, Definition
@@ -55,6 +56,7 @@ class StreamSettings(Part):
     open_window_steps: int = Field(3, ge=1, le=64)
     close_below: float = Field(0.7, gt=0, le=1)
     close_steps: int = Field(5, ge=1, le=64)
+    policies: list[PolicySettings] = Field([], max_length=POLICIES_MAX)
 
     @field_validator("format")
     @classmethod
@@ -97,6 +99,7 @@ class StreamSettings(Part):
         idle = [f"payload.{why}" for why in self.payload.idle(self.format)]
         idle += [f"restart.{why}" for why in self.restart.idle()]
         idle += [f"signals.{name}.{why}" for name, signal in self.signals.items() for why in signal.idle()]
+        idle += idle_keys(self.policies, self.entity, self.signals)
         if self.given("offline_payloads") and not self.offline_topic:
             idle.append("offline_payloads needs offline_topic")
         if (self.device_entities_max or 0) > self.entities_max:
@@ -161,4 +164,5 @@ class StreamSettings(Part):
             open_window_steps=self.open_window_steps,
             close_below=self.close_below,
             close_steps=self.close_steps,
+            policies=tuple(policy.policy() for policy in self.policies),
         )

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from detector.edge.snapshot import OpenEpisode, Snapshot, StreamSnapshot
+from detector.stream.policy import broken_key
 
 ROWS_MAX = 100  # nobody reads further, and a phone renders it at once
 LEADING_MAX = 3  # signals named for an open episode
@@ -83,8 +84,9 @@ def _entity(row: _Row) -> dict[str, Any]:
 
 
 def _signals(stream: StreamSnapshot, episode: OpenEpisode) -> Iterator[dict[str, Any]]:
-    """The signals of an open episode, the one that contributes most first."""
-    for index in np.argsort(-episode.contribution, kind="stable").tolist():
+    """The signals of an open episode: those that broke a bound, then the one that contributes most."""
+    for index in np.lexsort((-episode.contribution, np.isnan(episode.bound))).tolist():
+        observed, bound = float(episode.observed[index]), float(episode.bound[index])
         yield {
             "signal": stream.signals[index],
             "unit": stream.units[index],
@@ -92,6 +94,8 @@ def _signals(stream: StreamSnapshot, episode: OpenEpisode) -> Iterator[dict[str,
             "direction": episode.direction[index],
             "observed": episode.observed[index],
             "expected": episode.expected[index],
+            "breach": None if math.isnan(bound) else broken_key(observed, bound),
+            "bound": bound,
         }
 
 
@@ -131,11 +135,8 @@ def _tr(row: _Row, now_s: float) -> str:
     active = bool(stream.active[at])
     score = float(stream.score[at])
     labels = " ".join(f"<b>{escape(value)}</b>" for value in stream.entities[at])
-    leading = (
-        []
-        if episode is None
-        else [one for one in _signals(stream, episode) if one["contribution"] > 0][:LEADING_MAX]
-    )
+    told = [] if episode is None else _signals(stream, episode)
+    leading = [one for one in told if one["contribution"] > 0 or one["breach"]][:LEADING_MAX]
     onset_s = float(stream.onset_s[at])
     cells = (
         f"<td>{labels} <small>{escape(stream.name)}</small>",
@@ -148,12 +149,20 @@ def _tr(row: _Row, now_s: float) -> str:
 
 
 def _signal(
-    signal: str, unit: str, contribution: float, direction: float, observed: float, expected: float
+    signal: str,
+    unit: str,
+    contribution: float,
+    direction: float,
+    observed: float,
+    expected: float,
+    breach: str | None,
+    bound: float,
 ) -> str:
     arrow = "↑" if direction > 0 else "↓"
     of = f" {escape(unit)}".rstrip()
     seen = "not seen" if math.isnan(observed) else f"{arrow} {_number(observed)}{of}"
     wanted = "" if math.isnan(expected) else f"expected {_number(expected)}{of}, "
+    wanted = f"{breach} {_number(bound)}{of}, " if breach else wanted
     return f"<div><b>{escape(signal)}</b> {seen} <small>{wanted}{contribution:.0%}</small></div>"
 
 

@@ -56,7 +56,8 @@ class OpenEpisode:
     """Why an entity is anomalous: its newest scored step, in the signals' units. Arrays are `(signals,)`.
 
     `contribution` adds up to 1; `direction` is -1 or 1 (observed below or above expected);
-    `observed` is NaN where the signal was not seen.
+    `observed` is NaN where the signal was not seen. `bound` is the end of its valid range that it is beyond,
+    NaN where it is within.
     """
 
     entity: Entity
@@ -66,6 +67,7 @@ class OpenEpisode:
     direction: Floats
     observed: Floats
     expected: Floats
+    bound: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,4 +276,5 @@ def _open_episode(stream: StreamPipeline, row: int) -> OpenEpisode:
         direction=scores.direction[0].astype(np.float32),
         observed=scores.observed[0].copy(),
         expected=scores.expected[0].copy(),
+        bound=np.full_like(scores.observed[0], np.nan) if scores.bound is None else scores.bound[0].copy(),
     )

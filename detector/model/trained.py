@@ -10,10 +10,10 @@ from typing import Any
 from detector.stream.definition import BITS_AUTO, Definition, Signal
 
 FIXED = ("kind", "bits", "aggregate", "words", "scale", "offset")
-"""What training fixes of a signal; direction, highest rate and unit may be turned without training again.
+"""What training fixes of a signal; direction, policy, highest rate and unit may be turned without it.
 Bits are fixed where both sides say them: those that are found out are the true ones."""
-UNTRAINED = {"field", "unit", "rate_max_field", "rate_max_scale"}
-"""What a manifest does not say of a signal: where a payload had it, and what people call it."""
+UNTRAINED = {"field", "unit", "rate_max_field", "rate_max_scale", "policy"}
+"""What a manifest does not say of a signal: where a payload had it, what people call it and want of it."""
 OMITTED = {"bits": BITS_AUTO, "words": (), "scale": 1.0, "offset": 0.0}
 """What a manifest says of a signal only where it is not this, as manifests that know nothing of it do."""
 

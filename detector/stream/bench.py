@@ -26,6 +26,7 @@ from detector.stream.nouns import (
     Steps,
     Windows,
 )
+from detector.stream.policy import Policies, lifted
 from detector.stream.roster import Roster
 from detector.stream.score import Calibration, Scorer
 from detector.stream.silence import Silence
@@ -59,7 +60,8 @@ class Bench:
         self._definition = definition
         self._roster = roster
         self._ring = Ring(definition)
-        self._scorer = Scorer(definition, judge.calibration) if judge else None
+        self.policies = Policies(definition)
+        self._scorer = Scorer(definition, judge.calibration, self.policies) if judge else None
         self._reconstruct = judge.reconstruct if judge else None
         self.decider = Decider(definition)
         self.silence = Silence(definition)
@@ -73,6 +75,7 @@ class Bench:
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
         self._ring.resize(rows)
+        self.policies.resize(rows)
         self.decider.resize(rows)
         self.silence.resize(rows)
         if self._scorer:
@@ -80,6 +83,7 @@ class Bench:
 
     def admit(self, row: int, entity: Entity) -> None:
         """Take a new entity in."""
+        self.policies.admit(row, entity)
         if self._scorer:
             self._scorer.admit(row, entity)
 
@@ -95,6 +99,7 @@ class Bench:
         self._ended += self.decider.forget(rows, self.silence.spoken_s[rows], self._roster.entities)
         self.silence.forget(rows)
         self._ring.forget(rows)
+        self.policies.forget(rows)
         for row in rows.tolist():
             self.why.pop(row, None)
 
@@ -135,6 +140,7 @@ class Bench:
             entities = self._roster.entities
             if part.windows is not None and part.scaled is not None and self._scorer is not None:
                 scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
+                scores = lifted(scores, self.policies.broken(part.windows))
                 onsets, ended = self.decider.judge(scores, entities)
                 closures += ended
             closures += self.decider.hush(*self.silence.fall(step_s), entities)

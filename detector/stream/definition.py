@@ -18,6 +18,32 @@ NO_TIME = "none"
 
 
 @dataclass(frozen=True, slots=True)
+class SignalPolicy:
+    """Which deviations of a signal count, and how much; in its raw units. None: not said here."""
+
+    direction: str | None = None  # both | above | below: which deviation can be an anomaly
+    deviation_min: float | None = None  # from what is expected; a smaller one is none
+    deviation_min_ratio: float | None = None  # the same, of what is expected
+    valid_min: float | None = None  # a value below is an anomaly whatever is expected
+    valid_max: float | None = None  # and so is one above
+    weight: float | None = None  # against 1 of the others; 0: it is not looked at
+
+
+Match = tuple[tuple[str, str], ...]
+"""A selector of entities: (label, glob), all of which have to fit; without any, every entity does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the entities that fit `match` are judged; None: not said here. A later one goes before it."""
+
+    match: Match = ()
+    signals: tuple[tuple[str, SignalPolicy], ...] = ()
+    mute: bool | None = None  # scored, and never an alarm
+    budget: float | None = None  # false alarms that are accepted per entity and week
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """One named quantity of an entity; a column."""
 
@@ -34,6 +60,7 @@ class Signal:
     scale: float = 1.0  # from what is published to `unit`; of counters the rate is scaled
     offset: float = 0.0  # added after that; none of counters
     unit: str = ""  # of the scaled value, of counters of the rate; for people
+    policy: SignalPolicy = SignalPolicy()  # what holds of it for all entities of the stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +123,7 @@ class Definition:
     open_window_steps: int = 3  # of the last `open_window_steps` scored steps
     close_below: float = 0.7  # and closes when it is below this edge
     close_steps: int = 5  # for `close_steps` scored steps in a row
+    policies: tuple[Policy, ...] = ()  # of some entities
 
     @property
     def signal_names(self) -> tuple[str, ...]:

@@ -173,7 +173,8 @@ class Scores(NamedTuple):
     """Calibrated errors of the newest step; 1.0 is the edge of normal. `(windows,)` or `(windows, signals)`.
 
     `contribution` of all signals of a window add up to 1. `observed` and `expected` are in the units of
-    the signals, NaN where the signal was not seen.
+    the signals, NaN where the signal was not seen. `bound` is the end of the valid range that a signal is
+    beyond, in its unit, NaN where it is within; None where all are.
     """
 
     step: int
@@ -183,11 +184,12 @@ class Scores(NamedTuple):
     direction: NDArray[np.int8]
     observed: Floats
     expected: Floats
+    bound: Floats | None = None
 
     def take(self, which: Bools | Ints | slice) -> Self:
         """Return those of some windows."""
-        fields = {name: getattr(self, name)[which] for name in self._fields if name != "step"}
-        return self._replace(**fields)
+        arrays = {name: value for name, value in self._asdict().items() if name != "step"}
+        return self._replace(**{name: one[which] for name, one in arrays.items() if one is not None})
 
 
 class State(StrEnum):

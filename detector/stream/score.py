@@ -3,16 +3,15 @@
 The formula, once. With `x` the newest step of a window and `x'` what the network expects of it, both scaled
 to robust deviations of the entity's own signals, and clipped to `CLIP`:
 
-    error          e_i = (x_i - x'_i) / error_scale_i     zero where unseen, or against the direction
-    raw score      r   = (mean over seen i of |e_i| ** POWER) ** (1 / POWER)
+    error          e_i = (x_i - x'_i) / error_scale_i     zero where unseen, or a policy does not count it
+    raw score      r   = (weighted mean over seen i of |e_i| ** POWER) ** (1 / POWER)
     score          s   = r / edge
 
 `error_scale` is what errors of this entity and signal usually are, `edge` the raw score that normal data
 reaches no more often than the operator accepts; both come from the held-out part of the training data.
-`|e_i| ** POWER` over their sum is the contribution of a signal, so that contributions add up to 1 (where
-there is no error at all, each is 0). POWER
-lies between the mean (2), which loses one wild signal among forty, and the maximum (infinity), which loses
-many signals that are each a little off.
+`|e_i| ** POWER`, weighted, over their sum is the contribution of a signal, so that contributions add up to
+1 (where there is no error at all, each is 0). POWER lies between the mean (2), which loses one wild signal
+among forty, and the maximum (infinity), which loses many signals that are each a little off.
 
 An entity that the bundle does not know is scaled by its own first window, with the pool of all entities
 as the prior, and judged with the pool's error scale and edge.
@@ -26,6 +25,7 @@ import numpy as np
 
 from detector.stream.definition import Definition
 from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
+from detector.stream.policy import Policies
 
 CLIP = 10.0
 """Robust deviations beyond which more is not more anomalous; it bounds what one wild value can do."""
@@ -121,12 +121,6 @@ def scaled(value: Floats, seen: Bools, center: Floats, scale: Floats) -> Floats:
     return np.asarray(result, dtype=np.float32)
 
 
-def sides(definition: Definition) -> Floats:
-    """Return which deviations of each signal count: 0 both, 1 only above, -1 only below."""
-    side = {"both": 0.0, "above": 1.0, "below": -1.0}
-    return np.array([side[signal.direction] for signal in definition.signals], np.float32)
-
-
 def errors(newest: Floats, seen: Bools, expected: Floats, error_scale: Floats, side: Floats) -> Floats:
     """Return the signed error of the newest step `(windows, signals)`, in usual errors; 0 where unseen.
 
@@ -135,26 +129,30 @@ def errors(newest: Floats, seen: Bools, expected: Floats, error_scale: Floats, s
         seen: Which of its signals were seen.
         expected: What the network expects, scaled.
         error_scale: What is usual.
-        side: As of `sides`, `(signals,)`.
+        side: As of `policy.sides`, or `(windows, signals)`.
     """
     error = (newest - np.clip(expected, -CLIP, CLIP)) / error_scale
     wrong_side = (side != 0) & (np.sign(error) == -side)
     return np.where(seen & ~wrong_side, error, np.float32(0.0)).astype(np.float32)
 
 
-def raw_scores(error: Floats, seen: Bools) -> Floats:
-    """Return the raw score `(windows,)` of errors `(windows, signals)`."""
-    power = (np.abs(error) ** POWER).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    return np.asarray(power ** (1.0 / POWER), dtype=np.float32)
+def raw_scores(error: Floats, weight: Bools | Floats) -> Floats:
+    """Return the raw score `(windows,)` of errors `(windows, signals)`.
+
+    A signal that is seen has its weight, one that is not has none.
+    """
+    power, total = (np.abs(error) ** POWER * weight).sum(axis=1), weight.sum(axis=1)
+    mean = np.divide(power, total, out=np.zeros(len(error), np.float32), where=total > 0)
+    return np.asarray(mean ** (1.0 / POWER), dtype=np.float32)
 
 
 class Scorer:
     """Scores the windows of one stream. What it knows of a row is `(rows, signals)`."""
 
-    def __init__(self, definition: Definition, calibration: Calibration) -> None:
+    def __init__(self, definition: Definition, calibration: Calibration, policies: Policies) -> None:
         self._calibration = calibration
+        self._policies = policies
         self._known = {entity: index for index, entity in enumerate(calibration.entities)}
-        self._sides = sides(definition)
         self._floor = scale_floor(definition, calibration.pool_center)
         width = len(definition.signals)
         self._center = np.zeros((0, width), np.float32)
@@ -201,16 +199,20 @@ class Scorer:
 
     def score(self, windows: Windows, newest: Floats, expected: Floats) -> Scores:
         """Return the scores of windows, by their scaled newest step and what the network expects of it."""
-        row, seen = windows.row, windows.seen[:, -1]
-        error = errors(newest, seen, expected, self._error_scale[row], self._sides)
-        share = np.abs(error) ** POWER
+        row, seen, observed = windows.row, windows.seen[:, -1], windows.value[:, -1]
+        expected_raw = expected * self._scale[row] + self._center[row]
+        error = errors(newest, seen, expected, self._error_scale[row], self._policies.side(row))
+        if (tolerated := self._policies.tolerated(row, observed, expected_raw)) is not None:
+            error[tolerated] = 0.0
+        weight = seen if (weights := self._policies.weight(row)) is None else seen * weights
+        share = np.abs(error) ** POWER * weight
         total = share.sum(axis=1, keepdims=True)
         return Scores(
             step=windows.step,
             row=row,
-            score=raw_scores(error, seen) / self._edge[row],
+            score=raw_scores(error, weight) / self._edge[row],
             contribution=np.divide(share, total, out=np.zeros_like(share), where=total > 0),
             direction=np.where(newest < expected, np.int8(-1), np.int8(1)),
-            observed=np.where(seen, windows.value[:, -1], np.float32(np.nan)),
-            expected=expected * self._scale[row] + self._center[row],
+            observed=np.where(seen, observed, np.float32(np.nan)),
+            expected=expected_raw,
         )

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 
 from detector.stream.nouns import Bools, Floats, Ints
+from detector.stream.policy import sides
 from detector.stream.score import (
     Calibration,
     blend_scaling,
@@ -17,7 +18,6 @@ from detector.stream.score import (
     raw_scores,
     robust_scaling,
     scale_floor,
-    sides,
 )
 from detector.train.timeline import Timeline
 

@@ -58,6 +58,7 @@ def interfaces():
         direction=np.array([-1, 1, 1], np.float32),
         observed=np.array([1024.5, np.nan, 0.0], np.float32),
         expected=np.array([12345678.0, 1.0, 0.0], np.float32),
+        bound=np.array([np.nan, np.nan, np.nan], np.float32),
     )
     return stream(
         entities=entities,

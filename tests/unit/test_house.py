@@ -29,7 +29,9 @@ NOUNS = {"detector.stream.nouns", "detector.stream.definition"}
 HELPERS = {
     "detector.stream.align": {"detector.stream.counters"},
     "detector.stream.counters": {"detector.stream.restarts"},
-    "detector.stream.bench": {"detector.stream.roster", *JUDGING},
+    "detector.stream.policy": {"detector.stream.selector"},
+    "detector.stream.score": {"detector.stream.policy"},
+    "detector.stream.bench": {"detector.stream.policy", "detector.stream.roster", *JUDGING},
     "detector.stream.pipeline": {
         "detector.stream.align",
         "detector.stream.bench",
@@ -99,6 +101,7 @@ MIDDLE |= {
     "daemon_settings",
     "message_settings",
     "mqtt_settings",
+    "policy_settings",
     "transport_settings",
     "secret_files",
     "addresses",

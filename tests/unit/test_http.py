@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -247,6 +248,22 @@ def test_the_entities_are_json_with_null_for_what_is_unknown(ask):
     assert [signal["signal"] for signal in first["signals"]] == ["ifHCInOctets", "ifOperStatus", "ifInErrors"]
     assert first["signals"][1]["observed"] is None
     assert (last["score"], last["onset_s"], last["state"]) == (None, None, "unscored")
+
+
+def test_a_broken_bound_is_told_first_with_its_key(ask):
+    stream = snapshots.interfaces()
+    (episode,) = stream.episodes
+    broken = replace(
+        episode,
+        contribution=np.array([1.0, 0.0, 0.0], np.float32),
+        observed=np.array([1024.5, 7.0, 0.0], np.float32),
+        bound=np.array([np.nan, 5.0, np.nan], np.float32),
+    )
+    ask.holder.snapshot = snapshots.snapshot(streams=(replace(stream, episodes=(broken,)),))
+    first, second, _ = json.loads(ask("/api/v1/entities")[2])["entities"][0]["signals"]
+    assert (first["signal"], first["breach"], first["bound"]) == ("ifOperStatus", "valid_max", 5.0)
+    assert (second["signal"], second["breach"], second["bound"]) == ("ifHCInOctets", None, None)
+    assert "<b>ifOperStatus</b> ↑ 7 <small>valid_max 5, 0%</small>" in ask("/")[2].decode()
 
 
 def test_the_entities_are_an_empty_list_before_the_first_snapshot(ask):

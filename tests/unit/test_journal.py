@@ -9,7 +9,7 @@ import pytest
 
 from detector.edge.snapshot import MqttSnapshot
 from detector.journal import FALLS_MIN, ORDINARY, Hearing, Kinds, tell
-from detector.stream.definition import Signal
+from detector.stream.definition import Signal, SignalPolicy
 from detector.stream.nouns import Discontinuity
 from detector.stream.pipeline import StreamPipeline
 from tests.support.snapshots import snapshot, stream
@@ -99,6 +99,19 @@ def test_an_anomaly_is_told_in_the_unit_of_its_signal(caplog, unit, shown):
         for outcome in feed(hot, ("r", 10.0 * step, {0: value})):
             tell(hot, outcome)
     assert [record.facts["why"] for record in caplog.records] == [shown]
+
+
+def test_an_anomaly_by_a_broken_bound_names_the_bound_first(caplog):
+    level = Signal("level", unit="°C", policy=SignalPolicy(valid_max=7.5))
+    low = Signal("flow", policy=SignalPolicy(valid_min=-1.0))
+    hot = StreamPipeline(definition(Signal("plain"), level, low), judge(3, entities=[("r",)]))
+    values = [(0.0, 0.0, 0.0)] * 4 + [(9.0, 8.0, -2.0)] * 2
+    for step, value in enumerate(values, 1):
+        for outcome in feed(hot, ("r", 10.0 * step, dict(enumerate(value)))):
+            tell(hot, outcome)
+    (record,) = caplog.records
+    bounds = "level 8 above valid_max 7.5 °C, flow -2 below valid_min -1"
+    assert record.facts["why"] == f"{bounds}, plain 9 expected 0"
 
 
 def counting(signal="octets", looks=400, **counts):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from detector.stream.align import VALUE_MAX
 from detector.stream.definition import Signal
 from detector.stream.nouns import Windows
+from detector.stream.policy import Policies
 from detector.stream.score import (
     CLIP,
     Scorer,
@@ -30,7 +31,10 @@ def windows(value, seen=None):
 
 
 def scorer(*signals, entity=("known",), learnt=None, rows=1):
-    made = Scorer(definition(*signals), learnt or calibration(len(signals), KNOWN))
+    stream = definition(*signals)
+    policies = Policies(stream)
+    policies.resize(rows)
+    made = Scorer(stream, learnt or calibration(len(signals), KNOWN), policies)
     made.resize(rows)
     made.admit(0, entity)
     return made

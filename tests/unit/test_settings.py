@@ -16,6 +16,7 @@ from detector import (
     daemon_settings,
     message_settings,
     mqtt_settings,
+    policy_settings,
     secret_files,
     settings,
     stream_settings,
@@ -24,6 +25,7 @@ from detector import (
 from detector.settings import SettingsError, load
 from detector.simulate.output import stream_settings as simulated
 from detector.stream.decode import FORMATS
+from detector.stream.definition import Policy, SignalPolicy
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config/detector.toml"
@@ -41,11 +43,21 @@ TABLES = {
     "streams.restart": message_settings.RestartSettings,
     "streams.signals.cpu_percent": message_settings.SignalSettings,
 }
+EXAMPLES = {
+    "streams.policies": policy_settings.PolicySettings,
+    "streams.policies.signals.in_errors": policy_settings.SignalPolicySettings,
+}
+"""Tables that the reference shows and does not have: they are commented out, with each of their keys."""
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
-LEAVES = [
-    one for one in KEYS if ".".join(one) not in ("streams.payload", "streams.restart", "streams.signals")
-]
+SHOWN = KEYS + [(table, key) for table, model in EXAMPLES.items() for key in model.model_fields]
+LEAVES = [one for one in SHOWN if not any(table.startswith(".".join(one)) for table, _ in SHOWN)]
 UNSET_LINE = re.compile(r"^#([a-z_]+) = .*$", re.MULTILINE)
+EXAMPLE = re.compile(r"^#\[.*?(?=^$)", re.MULTILINE | re.DOTALL)
+PLAIN = EXAMPLE.sub("", REFERENCE.read_text("utf-8"))
+"""The reference without those tables, and with them:"""
+WITH_EXAMPLES = EXAMPLE.sub(
+    lambda block: re.sub("^#(?! )", "", block[0], flags=re.MULTILINE), REFERENCE.read_text("utf-8")
+)
 
 MESSAGES = {
     "not-toml": "{path}: Expected ']' at the end of a table declaration (at line 1, column 6)",
@@ -143,6 +155,16 @@ MESSAGES = {
     " several signals need {signal} in the topic",
     "offline-topic-of-nobody": "streams.0: offline_topic 'status/{site}': its labels name who falls silent,"
     " some or all of: device",
+    "range-of-nothing": "streams.0.signals.octets: valid_min is above valid_max",
+    "policy-of-an-unknown-label": "streams.0: policies.0.match: 'site' is no label of the entity",
+    "policy-of-an-unknown-signal": "streams.0: policies.0.signals: 'errors' is no signal of the stream",
+    "policy-that-says-nothing": "streams.0: policies.0.match: of these entities nothing is said",
+    "policy-of-a-signal-that-says-nothing": "streams.0: policies.0.signals.octets: nothing is said",
+    "policy-range-of-nothing": "streams.0: policies.1.signals.octets:"
+    " with the range of the stream, valid_min is above valid_max",
+    "policy-weight": "streams.0.policies.0.signals.octets.weight: Input should be greater than or equal to 0",
+    "policy-not-a-number": "streams.0.policies.0.signals.octets.valid_max: not a number",
+    "policy-empty-glob": "streams.0.policies.0.match.device: String should have at least 1 character",
     "two-problems": "mqtt.port: Input should be greater than or equal to 1\n"
     "mqtt.qos: Input should be 0, 1 or 2",
 }
@@ -502,6 +524,28 @@ def test_names_and_addresses_are_hosts(host):
     assert load(None, {"mqtt.host": host}).mqtt.host == host
 
 
+# Policies
+
+
+def test_what_is_said_of_signals_and_of_some_entities_reaches_the_core(tmp_path):
+    text = (BROKEN / "good.toml").read_text("utf-8").replace("entity =", "budget = 0.5\nentity =")
+    text = text.replace("octets = {}", 'octets = { direction = "below", deviation_min = 2, valid_max = 9 }')
+    text += """
+[[streams.policies]]
+match = { device = "leaf*" }
+mute = true
+[streams.policies.signals.octets]
+direction = "both"
+valid_max = inf
+"""
+    definition = load(written(tmp_path, text)).streams[0].definition()
+    (signal,) = definition.signals
+    assert (signal.direction, definition.budget) == ("below", 0.5)
+    assert signal.policy == SignalPolicy(deviation_min=2.0, valid_max=9.0)
+    said = SignalPolicy(direction="both", valid_max=float("inf"))
+    assert definition.policies == (Policy((("device", "leaf*"),), (("octets", said),), mute=True),)
+
+
 # What is subscribed to
 
 
@@ -530,8 +574,8 @@ def test_goodbyes_are_subscribed_to_where_the_values_do_not_cover_them(tmp_path,
 
 def comment_before(key, table):
     """Return the comment above a key of a table, above its neighbours' where it has none of its own."""
-    lines = REFERENCE.read_text("utf-8").splitlines()
-    header = f"[[{table}]]" if table == "streams" else f"[{table}]"
+    lines = WITH_EXAMPLES.splitlines()
+    header = f"[[{table}]]" if f"[[{table}]]" in lines else f"[{table}]"
     here = next(
         index for index in range(lines.index(header), len(lines)) if re.match(rf"#?{key} = ", lines[index])
     )
@@ -569,7 +613,7 @@ def test_the_reference_names_and_explains_every_setting(table, key):
 
 @pytest.mark.parametrize(("table", "key"), LEAVES)
 def test_the_reference_says_the_range_that_holds(table, key):
-    info = TABLES[table].model_fields[key]
+    info = (TABLES | EXAMPLES)[table].model_fields[key]
     comment = comment_before(key, table)
     if table != "streams" or key not in ("name", "topic", "entity"):
         assert bounds(info) in comment.lower()
@@ -579,22 +623,30 @@ def test_the_reference_says_the_range_that_holds(table, key):
 
 
 def test_what_the_reference_writes_out_stands_in_the_file():
-    tree = tomllib.loads(REFERENCE.read_text("utf-8"))
+    tree = tomllib.loads(WITH_EXAMPLES)
     unset = {key for table, key in KEYS if TABLES[table].model_fields[key].default is None}
-    assert unset == set(UNSET_LINE.findall(REFERENCE.read_text("utf-8")))
+    assert unset == set(UNSET_LINE.findall(PLAIN))
     assert set(tree["mqtt"]) | unset >= set(mqtt_settings.MqttSettings.model_fields)
     assert set(tree["streams"][0]) | unset >= set(stream_settings.StreamSettings.model_fields)
 
 
-@pytest.mark.parametrize("which", range(len(UNSET_LINE.findall(REFERENCE.read_text("utf-8")))))
+@pytest.mark.parametrize("which", range(len(UNSET_LINE.findall(PLAIN))))
 def test_each_unset_line_of_the_reference_can_be_set(tmp_path, which):
-    text = REFERENCE.read_text("utf-8")
+    text = PLAIN
     line = list(UNSET_LINE.finditer(text))[which]
     changed = text[: line.start()] + line[0].removeprefix("#") + text[line.end() :]
     if line[1] == "rate_max":  # the signal of which all is shown is a gauge
         changed = changed.replace('\nkind = "gauge"\n', '\nkind = "counter"\n')
     flags = {f"mqtt.{name}": needed for name, needed in needed_by(line[1]).items()}
     assert load(written(tmp_path, changed), flags) != load(written(tmp_path, text), flags)
+
+
+def test_each_example_of_the_reference_can_be_set_and_says_every_key(tmp_path):
+    loaded = load(written(tmp_path, WITH_EXAMPLES))
+    (policy,) = loaded.streams[0].policies
+    assert policy.model_fields_set == set(policy_settings.PolicySettings.model_fields)
+    (signal,) = policy.signals.values()
+    assert signal.model_fields_set == set(policy_settings.SignalPolicySettings.model_fields)
 
 
 def test_the_streams_of_the_reference_are_those_of_the_simulation(tmp_path):
