@@ -141,7 +141,7 @@ class Bench:
             if part.windows is not None and part.scaled is not None and self._scorer is not None:
                 scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
                 scores = lifted(scores, self.policies.broken(part.windows))
-                onsets, ended = self.decider.judge(scores, entities)
+                onsets, ended = self.decider.judge(scores, self.policies.muted[scores.row], entities)
                 closures += ended
             closures += self.decider.hush(*self.silence.fall(step_s), entities)
             self.windows_scored_total += 0 if scores is None else len(scores.row)

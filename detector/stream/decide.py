@@ -6,6 +6,10 @@ Every entity is in one state of `nouns.State`, and besides, an episode is open o
     open   --[score < `close_below` in `close_steps` scored steps in a row]-----------> closed
     open   --[the entity is silent or forgotten]---------------------------------------> closed
 
+An entity may be held, in maintenance or muted: its scores are taken in and open nothing. What would have
+opened waits, with its onset, until it closes by itself, or the entity is held no more and still above 1:
+then it opens, with the onset that it had.
+
 The onset is the time of the first of the scores above 1 that opened it. A step without a score (nothing
 seen in it, too much of the window imputed) changes nothing: unknown is neither normal nor anomalous.
 A score is absent while an entity is silent, see `detector.stream.silence`.
@@ -16,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from detector.stream.definition import Definition
-from detector.stream.nouns import Closure, Doubles, Entity, Ints, Onset, Scores
+from detector.stream.nouns import Bools, Closure, Doubles, Entity, Ints, Onset, Scores
 
 
 class Decider:
@@ -30,6 +34,7 @@ class Decider:
         self.score = np.full(rows, np.nan, np.float32)
         self.active = np.zeros(rows, bool)
         self.onset_s = np.full(rows, np.nan)
+        self._waiting_s = np.full(rows, np.nan)  # onset of an episode that would be open, were it not held
         self._score_max = np.zeros(rows, np.float32)
         self._above_s = np.full((rows, self._definition.open_window_steps), np.nan)  # newest last
         self._calm_steps = np.zeros(rows, np.int64)
@@ -48,8 +53,16 @@ class Decider:
         self._calm_steps[rows] = 0
         return closures
 
-    def judge(self, scores: Scores, entities: list[Entity | None]) -> tuple[list[Onset], list[Closure]]:
-        """Take the scores of one step in; return the episodes that begin and end with it."""
+    def judge(
+        self, scores: Scores, held: Bools, entities: list[Entity | None]
+    ) -> tuple[list[Onset], list[Closure]]:
+        """Take the scores of one step in; return the episodes that begin and end with it.
+
+        Args:
+            scores: Of the step.
+            held: Whose episodes may not begin now, `(windows,)`.
+            entities: Who lives in which row.
+        """
         definition = self._definition
         row, score, time_s = scores.row, scores.score, scores.step * definition.step_s
         self.score[row] = score
@@ -59,27 +72,39 @@ class Decider:
         calm = np.where(score < definition.close_below, self._calm_steps[row] + 1, 0)
         self._calm_steps[row] = calm
         self._score_max[row] = np.maximum(self._score_max[row], score)
-        counts = (~np.isnan(above)).sum(axis=1)
-        opening = ~self.active[row] & (counts >= definition.open_steps)
-        closing = self.active[row] & (calm >= definition.close_steps)
-        onsets = [
-            self._open(int(row[index]), float(np.nanmin(above[index])), float(score[index]), entities)
-            for index in np.flatnonzero(opening)
-        ]
+        begins = ~self.active[row] & ((~np.isnan(above)).sum(axis=1) >= definition.open_steps)
+        ends = calm >= definition.close_steps
+        self._wait(row[begins & held])
+        waiting = ~np.isnan(self._waiting_s[row])
+        opening = (begins | waiting) & ~held & (score > 1.0)
+        closing = self.active[row] & ends
+        self._clear(row[waiting & ends])
+        onsets = [self._open(one, entities) for one in row[opening].tolist()]
         return onsets, self._close(row[closing], np.full(closing.sum(), time_s), entities)
+
+    def _wait(self, rows: Ints) -> None:
+        """Keep the onset of what would begin now, were it not held."""
+        new = rows[np.isnan(self._waiting_s[rows])]
+        if len(new):
+            self._waiting_s[new] = np.nanmin(self._above_s[new], axis=1)
+            self._score_max[new] = self.score[new]
 
     def hush(self, rows: Ints, time_s: Doubles, entities: list[Entity | None]) -> list[Closure]:
         """Take the scores of `rows`, who are silent; their episodes end at `time_s` `(rows,)`."""
         active = self.active[rows]
         closures = self._close(rows[active], time_s[active], entities)
         self.score[rows] = np.nan
-        self._above_s[rows] = np.nan
+        self._clear(rows)
         return closures
 
-    def _open(self, row: int, onset_s: float, score: float, entities: list[Entity | None]) -> Onset:
+    def _open(self, row: int, entities: list[Entity | None]) -> Onset:
+        waited_s = float(self._waiting_s[row])
+        if np.isnan(waited_s):
+            self._score_max[row] = self.score[row]
+        onset_s = float(np.nanmin(self._above_s[row])) if np.isnan(waited_s) else waited_s
         self.active[row] = True
         self.onset_s[row] = onset_s
-        self._score_max[row] = score
+        self._waiting_s[row] = np.nan
         return Onset(row, entities[row] or (), onset_s)
 
     def _close(self, rows: Ints, time_s: Doubles, entities: list[Entity | None]) -> list[Closure]:
@@ -89,5 +114,10 @@ class Decider:
         ]
         self.active[rows] = False
         self.onset_s[rows] = np.nan
-        self._above_s[rows] = np.nan
+        self._clear(rows)
         return closures
+
+    def _clear(self, rows: Ints) -> None:
+        """Forget what speaks for an episode."""
+        self._waiting_s[rows] = np.nan
+        self._above_s[rows] = np.nan

@@ -16,21 +16,21 @@ def decider(**changed):
     return made
 
 
-def judge(one, step, score, row=0):
+def judge(one, step, score, row=0, *, held=False):
     empty = np.zeros((1, 1), np.float32)
     scores = Scores(
         step, np.array([row]), np.array([score], np.float32), empty, empty.astype(np.int8), empty, empty
     )
-    return one.judge(scores, ENTITIES)
+    return one.judge(scores, np.array([held]), ENTITIES)
 
 
-def run(scores, **changed):
+def run(scores, held="", **changed):
     """Judge one score a step, None for a step without; return the spans of the episodes in steps."""
     one = decider(**changed)
     episodes = []
     for step, score in enumerate(scores):
         if score is not None:
-            onsets, closures = judge(one, step, score)
+            onsets, closures = judge(one, step, score, held=held[step : step + 1] == "#")
             episodes += [[onset.time_s / 10, step, None] for onset in onsets]
             for closure in closures:
                 assert closure.onset_s / 10 == episodes[-1][0]
@@ -58,6 +58,43 @@ def run(scores, **changed):
 )
 def test_an_episode_lasts_from_the_first_score_that_opened_it_until_it_was_calm(scores, episodes):
     assert run(scores) == episodes
+
+
+@pytest.mark.parametrize(
+    ("scores", "held", "episodes"),
+    [
+        # Which steps are held: "#". Two of the last three open an episode, three below 0.8 close it.
+        ([0, 2, 2, 0, 0, 0, 0], ".##....", []),
+        ([0, 2, 2, 2, 2, 2], ".###..", [(1, 4, None)]),  # still anomalous at the end: told as what it was
+        ([0, 2, 2, 0.9, 0.9, 0.9, 2], ".##....", [(1, 6, None)]),  # and never calm since
+        ([0, 2, 2, 0, 0, 2, 0, 0], ".##.....", [(1, 5, None)]),
+        ([0, 2, 2, 0, 0, 0, 2, 0, 2], ".##......", [(6, 8, None)]),  # it closed by itself
+        ([2, 2, 2, 2, 0, 0, 0], "####...", []),
+        ([0, 2, 0, 2], ".##.", [(1, 3, None)]),  # one score above 1 in it is evidence too
+        ([2, 2, 2, 2, 0, 0, 0, 0], "..######", [(0, 1, 6)]),  # what is open before stays so, and may close
+        ([2, 2, 0, 0, 0, 2, 2, 2], "..#####.", [(0, 1, 4), (5, 7, None)]),
+        ([2] * 40 + [2], "#" * 40 + ".", [(0, 40, None)]),  # however long ago
+    ],
+)
+def test_what_is_held_opens_nothing_and_counts_when_it_is_held_no_more(scores, held, episodes):
+    assert run(scores, held) == episodes
+
+
+def test_an_episode_that_waited_knows_its_highest_score():
+    one = decider()
+    closures = []
+    for step, score in enumerate([9, 0, 0, 0, 3, 4, 2, 0, 0, 0]):
+        closures += judge(one, step, score, held=step < 6)[1]
+    assert [(closure.onset_s, closure.score_max) for closure in closures] == [(40.0, 4)]
+
+
+def test_silence_and_forgetting_take_what_waits():
+    one = decider()
+    for step in range(3):
+        judge(one, step, 2, held=True)
+    one.hush(np.array([0]), np.array([20.0]), ENTITIES)
+    assert judge(one, 4, 2)[0] == []
+    assert judge(one, 5, 2)[0][0].time_s == 40.0
 
 
 def test_with_one_of_one_a_single_score_opens_and_one_closes():

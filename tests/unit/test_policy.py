@@ -230,3 +230,14 @@ def test_the_score_of_each_entity_is_by_its_own_policy():
     judged, found = scores(stream, rows=rows, observed=[[8.0]] * 3, expected=[[0.0]] * 3)
     assert judged.score.tolist() == [0.0, 0.0, 4.0]
     np.testing.assert_array_equal(found, [[6.0], [np.nan], [np.nan]])
+
+
+def test_who_is_muted_is_scored_and_never_alarms():
+    stream = definition(LEVEL, policies=(Policy((("device", "lab*"),), mute=True),))
+    pipeline = StreamPipeline(stream, judge(1, [("lab1",), ("r",)]))
+    outcomes = []
+    for step in range(1, 8):
+        records = [(device, 10.0 * step, {0: 9.0}) for device in ("lab1", "r")]
+        outcomes += feed(pipeline, *records)
+    assert [onset.entity for outcome in outcomes for onset in outcome.onsets] == [("r",)]
+    assert (pipeline.bench.decider.score[:2] > 1.0).all()
