@@ -6,14 +6,16 @@ judge(closed)   one call of the network for many steps -> scores -> verdicts, st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from detector.stream.decide import Decider
-from detector.stream.definition import Definition
+from detector.stream.definition import Definition, Maintenance
+from detector.stream.maintenance import Maintained
 from detector.stream.nouns import (
+    Bools,
     Closure,
     Entity,
     Floats,
@@ -56,13 +58,20 @@ class Bench:
     `why` has the newest scored step of each open episode.
     """
 
-    def __init__(self, definition: Definition, judge: Judge | None, roster: Roster) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        judge: Judge | None,
+        roster: Roster,
+        maintenances: Sequence[Maintenance] = (),
+    ) -> None:
         self._definition = definition
         self._roster = roster
         self._ring = Ring(definition)
         self.policies = Policies(definition)
         self._scorer = Scorer(definition, judge.calibration, self.policies) if judge else None
         self._reconstruct = judge.reconstruct if judge else None
+        self.maintained = Maintained(definition, maintenances, roster)
         self.decider = Decider(definition)
         self.silence = Silence(definition)
         self._ended: list[Closure] = []  # episodes that ended between steps, to be told with the next one
@@ -76,6 +85,7 @@ class Bench:
         """Make room for `rows` entities."""
         self._ring.resize(rows)
         self.policies.resize(rows)
+        self.maintained.resize(rows)
         self.decider.resize(rows)
         self.silence.resize(rows)
         if self._scorer:
@@ -84,6 +94,7 @@ class Bench:
     def admit(self, row: int, entity: Entity) -> None:
         """Take a new entity in."""
         self.policies.admit(row, entity)
+        self.maintained.admit(row, entity)
         if self._scorer:
             self._scorer.admit(row, entity)
 
@@ -100,8 +111,14 @@ class Bench:
         self.silence.forget(rows)
         self._ring.forget(rows)
         self.policies.forget(rows)
+        self.maintained.forget(rows)
         for row in rows.tolist():
             self.why.pop(row, None)
+
+    @property
+    def in_maintenance(self) -> Bools:
+        """Who is in maintenance in the newest step, `(rows,)`: not alarmed of, and not learnt from."""
+        return self.maintained.active
 
     def states(self) -> list[State | None]:
         """Return the state of every row, None where nobody lives."""
@@ -135,20 +152,23 @@ class Bench:
         for part in closed:
             step_s = part.steps.step * self._definition.step_s
             self.silence.hear(part.steps.row, step_s)
+            turns = self.maintained.at(step_s)
             scores, onsets, closures = None, list[Onset](), self._ended
             self._ended = []
             entities = self._roster.entities
             if part.windows is not None and part.scaled is not None and self._scorer is not None:
-                scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected))
+                row = part.windows.row
+                learn = ~self.in_maintenance[row]
+                scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected), learn=learn)
                 scores = lifted(scores, self.policies.broken(part.windows))
-                onsets, ended = self.decider.judge(scores, self.policies.muted[scores.row], entities)
+                onsets, ended = self.decider.judge(scores, ~learn | self.policies.muted[row], entities)
                 closures += ended
             closures += self.decider.hush(*self.silence.fall(step_s), entities)
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
             self._explain(scores)
             silenced, speaking = ([entities[row] or () for row in rows] for rows in self.silence.turns())
-            yield Outcome(step_s, part.steps, scores, onsets, closures, silenced, speaking)
+            yield Outcome(step_s, part.steps, scores, onsets, closures, silenced, speaking, turns)
 
     def _expect(self, closed: list[Closed]) -> Iterator[Floats]:
         """Ask the network once for all windows; return the answer step by step."""

@@ -44,6 +44,20 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Times in which the entities that fit `match` are scored, do not alarm, and teach nothing."""
+
+    name: str
+    match: Match = ()
+    topic: str = (
+        ""  # template of what switches it on and off, of those who have its labels; empty: it is planned
+    )
+    on: tuple[str, ...] = ("on",)  # payloads
+    off: tuple[str, ...] = ("off",)
+    max_s: float = inf  # after which what was switched on ends by itself
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """One named quantity of an entity; a column."""
 

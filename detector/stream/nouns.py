@@ -51,6 +51,7 @@ class Drop(StrEnum):
     LABEL_REFUSED = "label_refused"  # a label's value is not one of those that are allowed
     ALIAS_UNKNOWN = "alias_unknown"  # Sparkplug: values that only a birth, which was not seen, gives names to
     REDELIVERED = "redelivered"  # QoS 1: it was taken before the connection ended, and is sent again
+    MAINTENANCE_MAX = "maintenance_max"  # more is switched into maintenance than is remembered
     EXPIRED = "expired"  # MQTT 5: it waited for longer than its publisher wants
 
     # Samples: the rest of the message goes on.
@@ -220,6 +221,21 @@ class Closure(NamedTuple):
     score_max: float
 
 
+class Span(NamedTuple):
+    """A time, its end excluded."""
+
+    begin_s: float
+    end_s: float
+
+
+class Turn(NamedTuple):
+    """A maintenance begins, or ends, for some entities."""
+
+    name: str
+    begins: bool
+    entities: Sequence[Entity]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one closed step of a stream came to. `scores` is None where nothing was scored."""
@@ -231,6 +247,7 @@ class Outcome:
     closures: Sequence[Closure] = ()
     silenced: Sequence[Entity] = ()
     speaking_again: Sequence[Entity] = ()
+    maintenance: Sequence[Turn] = ()
 
 
 class Reconstruct(Protocol):

@@ -10,7 +10,7 @@ and training cuts the same windows; only who feeds it differs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -19,13 +19,14 @@ import numpy as np
 from detector.stream.align import Align
 from detector.stream.bench import Bench, Closed, Judge
 from detector.stream.clock import Clock
-from detector.stream.definition import Definition
+from detector.stream.definition import Definition, Maintenance
 from detector.stream.nouns import (
     Batch,
     Doubles,
     Drop,
     Entity,
     Ints,
+    Message,
     Outcome,
     Samples,
 )
@@ -37,17 +38,19 @@ to fill its batches, and 64 steps of 8 signals are 32 MiB of them."""
 
 
 class StreamPipeline:
-    """One stream, from samples to verdicts.
+    """One stream, from samples to verdicts. `maintenances` are those that are about it.
 
     `doubted` names an entity whose times are not believed, and how many seconds ahead of the clock they are.
     """
 
-    def __init__(self, definition: Definition, judge: Judge | None) -> None:
+    def __init__(
+        self, definition: Definition, judge: Judge | None, maintenances: Sequence[Maintenance] = ()
+    ) -> None:
         self.definition = definition
         self.roster = Roster(definition.entities_max, definition.device_entities_max)
         self.clock = Clock(definition)
         self.align = Align(definition)
-        self.bench = Bench(definition, judge, self.roster)
+        self.bench = Bench(definition, judge, self.roster, maintenances)
         self.messages_missed_total = 0
         self.samples_total = 0
         self.samples_dropped: Counter[Drop] = Counter()
@@ -97,20 +100,19 @@ class StreamPipeline:
 
     def silence(self, leaving: Iterable[Mapping[str, str]]) -> None:
         """Take goodbyes: every entity that has the labels of one is silent until it speaks again."""
-        rows = np.unique([row for labels in leaving for row in self._rows_having(labels)]).astype(np.int64)
+        names = self.definition.entity
+        having = [row for labels in leaving for row in self.roster.having(names, labels)]
+        rows = np.unique(having).astype(np.int64)
         if len(rows):
             self.bench.part(rows)
 
-    def _rows_having(self, labels: Mapping[str, str]) -> Collection[int]:
-        names = self.definition.entity
-        if not labels or not labels.keys() <= set(names):
-            return ()
-        places = tuple([index for index, name in enumerate(names) if name in labels])
-        texts = tuple([labels[names[place]] for place in places])
-        if len(places) < len(names):
-            return self.roster.sharing(places, texts)
-        row = self.roster.get(texts)
-        return () if row is None else (row,)
+    def switch(self, name: str, labels: Mapping[str, str], message: Message, *, on: bool) -> bool:
+        """Take a message that switches a maintenance; say whether there was room to remember it."""
+        maintained = self.bench.maintained
+        if not maintained.is_about(name):
+            return True
+        time_s = self.clock.now_s(message.arrival_s)
+        return maintained.switch(name, labels, on=on, time_s=time_s, fresh=not message.retained)
 
     def rows_of(self, entities: Sequence[Entity | None]) -> Ints:
         """Return the row of each entity, admitting new ones; -1 for None, `NO_ROW` where there is no room."""
@@ -172,6 +174,7 @@ class StreamPipeline:
         """Forget what was seen, as after a start: the clock went back."""
         self.forget(np.flatnonzero(self.roster.taken()))
         self.align.restart()
+        self.bench.maintained.restart()
 
     def dropped(self) -> Counter[Drop]:
         """Return the refused samples by reason."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -94,6 +94,22 @@ class Roster:
             for entity, row in self._row.items():
                 found.setdefault(_at(places, entity), set()).add(row)
         return self._sharing[places].get(labels, ())
+
+    def having(self, names: Sequence[str], labels: Mapping[str, str]) -> Collection[int]:
+        """Return the rows of the entities that have all of some labels; nobody has none, or another one.
+
+        Args:
+            names: What the labels of an entity are called.
+            labels: Some or all of them.
+        """
+        if not labels or not labels.keys() <= set(names):
+            return ()
+        places = tuple([index for index, name in enumerate(names) if name in labels])
+        texts = tuple([labels[names[place]] for place in places])
+        if len(places) < len(names):
+            return self.sharing(places, texts)
+        row = self.get(texts)
+        return () if row is None else (row,)
 
     def taken(self) -> Bools:
         """Return which rows somebody lives in."""

@@ -197,8 +197,15 @@ class Scorer:
         self._error_scale[row], self._edge[row] = pool.pool_error_scale, pool.pool_edge
         self._calibrated[row] = True
 
-    def score(self, windows: Windows, newest: Floats, expected: Floats) -> Scores:
-        """Return the scores of windows, by their scaled newest step and what the network expects of it."""
+    def score(self, windows: Windows, newest: Floats, expected: Floats, *, learn: Bools) -> Scores:  # noqa: ARG002 -- nothing is learnt here yet
+        """Return the scores of windows.
+
+        Args:
+            windows: The windows.
+            newest: Their newest step, scaled.
+            expected: What the network expects of it.
+            learn: Whose errors may teach what is usual: not those of entities in maintenance, `(windows,)`.
+        """
         row, seen, observed = windows.row, windows.seen[:, -1], windows.value[:, -1]
         expected_raw = expected * self._scale[row] + self._center[row]
         error = errors(newest, seen, expected, self._error_scale[row], self._policies.side(row))

@@ -16,6 +16,7 @@ from detector.stream.decode.records import Decode
 from detector.stream.hearsay import Hearsay
 from detector.stream.nouns import Batch, Drop, Message, Outcome
 from detector.stream.pipeline import StreamPipeline
+from detector.stream.switch import Switch
 
 TOPICS_MAX = 200_000
 """Topics whose stream and labels are remembered, where the streams have room for so many: two an entity of
@@ -35,10 +36,16 @@ class _Reader(NamedTuple):
 
 
 class Streams:
-    """All streams: messages in, outcomes out. `refused` has a recent message for each reason."""
+    """All streams: messages in, outcomes out. `refused` has a recent message for each reason.
 
-    def __init__(self, streams: Sequence[StreamPipeline]) -> None:
+    Args:
+        streams: Each with the maintenances that are about it.
+        switches: What switches those.
+    """
+
+    def __init__(self, streams: Sequence[StreamPipeline], switches: Sequence[Switch] = ()) -> None:
         self.streams = tuple(streams)
+        self._switches = tuple(switches)
         self._decoders = [decoder(stream.definition) for stream in self.streams]
         self._hearsay = _hearsay(self.streams)
         self._routes: dict[str, list[_Reader]] = {}
@@ -54,9 +61,9 @@ class Streams:
         arrivals: list[list[float]] = [[] for _ in self.streams]
         routes = self._routes
         for message in messages:
-            refusal: Drop | None = Drop.RETAINED
+            refusal: Drop | None
             if message.retained:
-                self._remind(message)
+                refusal = self._remind(message)
             else:
                 refusal = Drop.TOPIC_UNKNOWN
                 route = routes.get(message.topic)
@@ -83,12 +90,37 @@ class Streams:
                     hearsay.tell(samples)
             self._keep(batch.replies)
 
-    def _remind(self, message: Message) -> None:
-        """Show the broker's stored copy to the decoders that learn from it; it is no sample of theirs."""
+    def _remind(self, message: Message) -> Drop | None:
+        """Show the broker's stored copy to whom it tells what is true; to decoders it is no sample.
+
+        Return why nobody is switched by it, if so.
+        """
         for one in self._decoders:
             labels = one.template.match(message.topic) if one.is_reminded_by(message.topic) else None
             if labels is not None:
                 one.decode(message, labels, Batch())
+        switched = [
+            self._switch(switch, labels, message)
+            for switch in self._switches
+            if (labels := switch.labels(message.topic)) is not None
+        ]
+        return None if None in switched else [*switched, Drop.RETAINED][0]
+
+    def _switching(self, switch: Switch, labels: Mapping[str, str]) -> Decode:
+        """Return what reads a topic that switches a maintenance."""
+
+        def decode(message: Message, _given: Mapping[str, str], _batch: Batch) -> Drop | None:
+            return self._switch(switch, labels, message)
+
+        return decode
+
+    def _switch(self, switch: Switch, labels: Mapping[str, str], message: Message) -> Drop | None:
+        """Switch a maintenance on or off, in all streams that it is about."""
+        on = switch.says(message.payload)
+        if on is None:
+            return Drop.MALFORMED
+        found = [stream.switch(switch.name, labels, message, on=on) for stream in self.streams]
+        return None if all(found) else Drop.MAINTENANCE_MAX
 
     def replies(self) -> list[tuple[str, bytes]]:
         """Hand out what is to be published, topic and payload, once; of a topic the newest."""
@@ -112,6 +144,10 @@ class Streams:
                 route.append(_Reader(index, _parting(one, one.farewell, leaving, labels), labels or {}))
             elif labels is not None:
                 route.append(_Reader(index, one.decode, labels))
+        for switch in self._switches:
+            meant = switch.labels(topic)
+            if meant is not None:
+                route.append(_Reader(0, self._switching(switch, meant), {}))
         if len(topic) <= TOPIC_CHARS_MAX:
             if len(self._routes) >= self._topics_max:
                 self._routes.clear()

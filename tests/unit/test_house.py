@@ -31,7 +31,13 @@ HELPERS = {
     "detector.stream.counters": {"detector.stream.restarts"},
     "detector.stream.policy": {"detector.stream.selector"},
     "detector.stream.score": {"detector.stream.policy"},
-    "detector.stream.bench": {"detector.stream.policy", "detector.stream.roster", *JUDGING},
+    "detector.stream.maintenance": {"detector.stream.roster", "detector.stream.selector"},
+    "detector.stream.bench": {
+        "detector.stream.maintenance",
+        "detector.stream.policy",
+        "detector.stream.roster",
+        *JUDGING,
+    },
     "detector.stream.pipeline": {
         "detector.stream.align",
         "detector.stream.bench",
@@ -43,6 +49,12 @@ HELPERS = {
         "detector.stream.decode.records",
         "detector.stream.hearsay",
         "detector.stream.pipeline",
+        "detector.stream.switch",
+    },
+    "detector.stream.switch": {
+        "detector.stream.decode",
+        "detector.stream.decode.labels",
+        "detector.stream.decode.topic",
     },
     "detector.stream.hearsay": {"detector.stream.pipeline"},
 }

@@ -34,7 +34,7 @@ def scores(stream, *, seen=None, rows=(("r",),), **newest):
             one.admit(row, entity)
     seen = np.ones((len(rows), 1, observed.shape[1]), bool) if seen is None else np.array(seen)[:, None]
     windows = Windows(9, np.arange(len(rows)), observed[:, None], seen)
-    judged = scorer.score(windows, scorer.scaled(windows)[:, -1], expected / 2.0)
+    judged = scorer.score(windows, scorer.scaled(windows)[:, -1], expected / 2.0, learn=windows.row >= 0)
     return judged, made.broken(windows)
 
 

@@ -42,7 +42,7 @@ def scorer(*signals, entity=("known",), learnt=None, rows=1):
 
 def score(one, shown, expected):
     newest = one.scaled(shown)[:, -1]
-    return one.score(shown, newest, np.array([expected], np.float32))
+    return one.score(shown, newest, np.array([expected], np.float32), learn=np.ones(1, bool))
 
 
 def test_a_score_of_1_is_exactly_the_edge():

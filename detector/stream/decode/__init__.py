@@ -68,11 +68,12 @@ class Farewell(NamedTuple):
         return self.leaving(message.topic) if self.says_so(message.payload) else None
 
     def says_so(self, payload: bytes) -> bool:
-        """Say whether a payload is a goodbye; upper case, white space and a NUL around it do not matter."""
-        return _plain(payload) in self.payloads
+        """Say whether a payload is a goodbye."""
+        return plain(payload) in self.payloads
 
 
-def _plain(payload: bytes) -> bytes:
+def plain(payload: bytes) -> bytes:
+    """Return a payload without what is around a word: upper case, white space and a NUL do not matter."""
     return payload.rstrip(b"\0").strip().lower()
 
 
@@ -139,4 +140,4 @@ def _farewell(definition: Definition) -> Farewell | None:
             f"offline_topic {definition.offline_topic!r}: its labels name who falls silent,"
             f" some or all of: {', '.join(definition.entity)}"
         )
-    return Farewell(template, frozenset(_plain(text.encode()) for text in definition.offline_payloads))
+    return Farewell(template, frozenset(plain(text.encode()) for text in definition.offline_payloads))
