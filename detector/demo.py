@@ -254,7 +254,7 @@ def _events(simulation: Simulation) -> list[Event]:
     ]
 
 
-def _report(console: Console, verdicts: list[Verdict], false: list[Episode]) -> None:
+def _report(console: Console, verdicts: list[Verdict[Episode]], false: list[Episode]) -> None:
     table = Table("injected", "where", "kind", "found", "after")
     for verdict in verdicts:
         event = verdict.event
@@ -273,10 +273,10 @@ def _report(console: Console, verdicts: list[Verdict], false: list[Episode]) -> 
         )
 
 
-def _good(verdicts: list[Verdict]) -> bool:
+def _good(verdicts: list[Verdict[Episode]]) -> bool:
     faults = _found(verdicts, "fault")
     return len(faults) >= KINDS_MIN and set(MUST_FIND) <= faults and not _found(verdicts, "bait")
 
 
-def _found(verdicts: list[Verdict], kind: str) -> set[str]:
+def _found(verdicts: list[Verdict[Episode]], kind: str) -> set[str]:
     return {verdict.event.event for verdict in verdicts if verdict.found and verdict.event.kind == kind}

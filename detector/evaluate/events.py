@@ -1,23 +1,45 @@
 """Episodes against labelled events: what was found, after how long, and what was a false alarm.
 
-The rules, once. An episode belongs to an event when it is open at some time from the event's onset to
-`AFTER_S` after its end, on the labelled entity, on an interface of the labelled device, or on its device.
-A `fault` is found by an episode of its own that began with it, and not long before; `restore` and `change`
-count neither way. An episode is false when it belongs to no event at all, or to `bait` alone. What the
-consequences of a fault do elsewhere at the same time (the other end of a link that went down) is neither
-found nor false.
+The rules, once. An episode counts from when it is told: only from then on can anybody know of it. It
+belongs to an event when it is open at some time from shortly before the event's onset (`Rules.before_s`) to
+shortly after its end (`Rules.after_s`), on the labelled entity, on an interface of the labelled device, or
+on its device.
+
+A `fault` is found by an episode of its own that began in that time: one that was open already has told
+nobody anything new. `restore` and `change` count neither way. An episode is false when it belongs to no
+event at all, or to `bait` alone. Where entities are connected, what a fault does elsewhere at the same time
+(the other end of a link that went down) is neither found nor false.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+import numpy as np
+
+from detector.stream.nouns import Bools
+
+KINDS = ("fault", "restore", "change", "bait")
 AFTER_S = 120.0
-"""How long after its end an event still explains an episode: windows hold its traces, rates recover."""
+"""How long after its end an event of a fabric still explains an episode: windows hold its traces, rates
+recover."""
 BEFORE_S = 30.0
-"""How long before its onset an episode may begin and still be found by: the last sample before a silence, the
-begin of a step. One that was open already has told nobody anything new."""
+"""How long before the onset of an event of a fabric an episode may begin and still find it: the last sample
+before a silence, the begin of a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which episodes belong to an event. `connected`: what happens elsewhere meanwhile is its consequence."""
+
+    before_s: float
+    after_s: float
+    connected: bool
+
+
+FABRIC = Rules(BEFORE_S, AFTER_S, connected=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +67,17 @@ class Episode:
     silence: bool = False
 
 
+Alarms = TypeVar("Alarms", bound=Episode)
+"""What is judged: episodes, or what else is known of them."""
+
+
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of an event. `delay_s` runs from its onset to when it was told."""
+class Verdict(Generic[Alarms]):
+    """What became of an event: the episodes of its own that began with it, and all that were open then."""
 
     event: Event
-    episodes: tuple[Episode, ...]
+    episodes: tuple[Alarms, ...]
+    open_then: tuple[Alarms, ...]
 
     @property
     def found(self) -> bool:
@@ -58,38 +85,48 @@ class Verdict:
         return bool(self.episodes)
 
     @property
+    def first(self) -> Alarms | None:
+        """The episode that told of it first."""
+        return min(self.episodes, key=lambda episode: episode.told_s, default=None)
+
+    @property
     def delay_s(self) -> float:
         """From the onset to the first time an operator was told; NaN if never."""
-        told = [episode.told_s for episode in self.episodes]
-        return max(min(told) - self.event.start_s, 0.0) if told else float("nan")
+        return max(self.first.told_s - self.event.start_s, 0.0) if self.first else float("nan")
 
 
-def judge(events: Sequence[Event], episodes: Sequence[Episode]) -> tuple[list[Verdict], list[Episode]]:
+def judge(
+    events: Sequence[Event], episodes: Sequence[Alarms], rules: Rules = FABRIC
+) -> tuple[list[Verdict[Alarms]], list[Alarms]]:
     """Return what became of each event, and the episodes that nothing explains."""
-    verdicts = [
-        Verdict(
-            event,
-            tuple(episode for episode in episodes if _began_with(event, episode) and _own(event, episode)),
-        )
-        for event in events
-    ]
-    false = [episode for episode in episodes if not any(_explains(event, episode) for event in events)]
-    return verdicts, false
+    told_s = np.array([episode.told_s for episode in episodes])
+    end_s = np.array([episode.end_s for episode in episodes])
+    explained = np.zeros(len(episodes), bool)
+    verdicts = []
+    for event, own in zip(events, _owns(events, episodes), strict=True):
+        first_s, last_s = event.start_s - rules.before_s, event.end_s + rules.after_s
+        open_then = (told_s <= last_s) & (end_s >= first_s)
+        mine = [episodes[index] for index in np.flatnonzero(own & open_then).tolist()]
+        began = (episode for episode in mine if episode.told_s >= first_s)
+        verdicts.append(Verdict(event, tuple(began), tuple(mine)))
+        if event.kind != "bait":
+            explained |= open_then if rules.connected else open_then & own
+    return verdicts, [episodes[index] for index in np.flatnonzero(~explained).tolist()]
 
 
-def _explains(event: Event, episode: Episode) -> bool:
-    return event.kind != "bait" and _same_time(event, episode)
+def _owns(events: Sequence[Event], episodes: Sequence[Episode]) -> Iterator[Bools]:
+    """Yield for each event which episodes are on an entity of its, `(episodes,)`."""
+    entities = {tuple(episode.entity.items()): episode.entity for episode in episodes}
+    place = {entity: index for index, entity in enumerate(entities)}
+    at = np.array([place[tuple(episode.entity.items())] for episode in episodes], np.int64)
+    for event in events:
+        yield np.array([covers(event, entity) for entity in entities.values()], bool)[at]
 
 
-def _same_time(event: Event, episode: Episode) -> bool:
-    return episode.start_s <= event.end_s + AFTER_S and episode.end_s >= event.start_s
+def covers(event: Event, entity: Mapping[str, str]) -> bool:
+    """Say whether labels that both name are equal: a device's event covers its interfaces and the reverse.
 
-
-def _began_with(event: Event, episode: Episode) -> bool:
-    return event.start_s - BEFORE_S <= episode.start_s <= event.end_s + AFTER_S
-
-
-def _own(event: Event, episode: Episode) -> bool:
-    """Say whether labels that both name are equal: a device's event covers its interfaces and the reverse."""
-    shared = event.entity.keys() & episode.entity.keys()
-    return bool(shared) and all(event.entity[name] == episode.entity[name] for name in shared)
+    An event that names no label covers all.
+    """
+    shared = event.entity.keys() & entity.keys()
+    return (bool(shared) or not event.entity) and all(event.entity[name] == entity[name] for name in shared)
