@@ -5,6 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
+from detector.stream import score
 from tests.support.bundles import make_fabric, train
 from tests.support.certificates import Authority
 
@@ -43,3 +44,9 @@ def stranger(tmp_path_factory):
 def client(pki):
     """Return a client's certificate and key."""
     return pki.client()
+
+
+@pytest.fixture
+def prompt_scores(monkeypatch):
+    """Let scores tell of the newest step alone, so that a test can count the steps of an episode."""
+    monkeypatch.setattr(score, "RATES", (1.0, 1.0))

@@ -4,7 +4,8 @@
       champion -> 20261122T201500Z-3f9a1c     the version that scores
       20261122T201500Z-3f9a1c/                immutable
         manifest.json     format, stream definition, training data, versions, metrics, sha256 of the others
-        network.keras     no Lambda layer, no code: loaded in Keras's safe mode
+        network.keras     no Lambda layer, no code: loaded in Keras's safe mode; or, of a baseline,
+        baseline.npz      arrays, loaded without pickle
         calibration.npz   arrays, loaded without pickle
 
 A version is written to a temporary directory and renamed; the link is switched by a rename too, so that a
@@ -31,15 +32,23 @@ from detector.model.trained import described, differences
 from detector.stream.definition import Definition
 
 if TYPE_CHECKING:  # whether a bundle is whole is said without numpy
-    from detector.stream.score import Calibration
+    from detector.stream.calibration import Calibration
 
-FORMAT = 1
+FORMAT = 2
+"""1 had one error, and an edge for each entity."""
 MANIFEST = "manifest.json"
+BASELINES = ("ewma", "pca")
+"""Architectures that are no networks; they run without TensorFlow."""
 CHAMPION = "champion"
 MANIFEST_BYTES_MAX = 16 << 20
 """A hundred thousand entities with long names are some 5 MB."""
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
 """What a manifest may list: a file beside it, nothing that leads out of the directory."""
+
+
+def expectation_file(architecture: str) -> str:
+    """Return the name of the file with what expects the newest step."""
+    return "baseline.npz" if architecture in BASELINES else "network.keras"
 
 
 class BundleError(Exception):
@@ -60,8 +69,8 @@ class Bundle:
 
     @property
     def network_path(self) -> Path:
-        """The network's file, checked against its sha256 by `load`."""
-        return self.path / "network.keras"
+        """The file of the network or the baseline, checked against its sha256 by `load`."""
+        return self.path / expectation_file(str(self.manifest["architecture"]))
 
     def calibration(self) -> Calibration:
         """Load the calibration.
@@ -91,7 +100,7 @@ def save(
 
     Args:
         directory: The bundle; made if need be.
-        network: A Keras network.
+        network: A Keras network or a baseline, as `facts["architecture"]` says; it can `save` itself.
         calibration: What goes with it.
         definition: What it was trained on.
         facts: Further entries of the manifest.
@@ -105,7 +114,7 @@ def save(
     directory.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=directory))
     try:
-        network.save(draft / "network.keras")
+        network.save(draft / expectation_file(str(facts["architecture"])))
         _save_calibration(draft, calibration)
         files = {file.name: _sha256(file) for file in sorted(draft.iterdir())}
         manifest = {
@@ -204,8 +213,9 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise BundleError(f"{file}: format {found!r}, this program reads {FORMAT}")
     if problems := check(manifest):
         raise BundleError(f"{file}: {'; '.join(problems)}")
-    if not {"network.keras", "calibration.npz"} <= manifest["files"].keys():
-        raise BundleError(f"{file}: network.keras or calibration.npz is not listed")
+    wanted = {expectation_file(manifest["architecture"]), "calibration.npz"}
+    if not wanted <= manifest["files"].keys():
+        raise BundleError(f"{file}: {' or '.join(sorted(wanted, reverse=True))} is not listed")
     return manifest
 
 

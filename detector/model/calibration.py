@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from detector.model.arrays import read_arrays
+from detector.stream.calibration import Calibration, Tail
 from detector.stream.nouns import Entity
-from detector.stream.score import Calibration
 
-ARRAYS = tuple(field.name for field in fields(Calibration) if field.name != "entities")
-DIVISORS = frozenset(name for name in ARRAYS if name.endswith(("scale", "edge")))
-
-# What numpy and zipfile raise on a file that is no npz, is cut off, packed in another way or pickled.
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error)
+SHAPES: dict[str, tuple[str, ...]] = {
+    "peers": ("peers", "signals", "signals"),
+    "pool_peers": ("signals", "signals"),
+    "whitening": ("signals", "signals"),
+    "typical": ("entities",),
+    "pool_typical": (),
+    "history_s": (),
+    "tail_level": ("tails",),
+    "tail_rate": ("tails",),
+    "tail_scale": ("tails",),
+    "tail_shape": (),
+}
+"""Of those that are not `(entities, signals)`, or `(signals,)` with the prefix `pool_`."""
+POSITIVE = frozenset(
+    {"scale", "error_scale", "pool_scale", "pool_error_scale", "tail_rate", "tail_scale", "history_s"}
+)
+ARRAYS = (
+    *(field.name for field in fields(Calibration) if field.name not in {"entities", "tail"}),
+    *(f"tail_{field.name}" for field in fields(Tail)),
+)
 
 
 def write(file: Path, calibration: Calibration) -> None:
     """Write the arrays of a calibration; its entities are the manifest's.
 
     Raises:
-        ValueError: The shapes do not fit, or a number is not finite or no divisor.
+        ValueError: The shapes do not fit, or a number is not finite or has to be positive and is not.
     """
-    arrays: dict[str, Any] = {name: np.asarray(getattr(calibration, name)) for name in ARRAYS}
+    arrays = {
+        name: np.asarray(
+            getattr(calibration.tail, name.removeprefix("tail_"))
+            if name.startswith("tail_")
+            else getattr(calibration, name)
+        )
+        for name in ARRAYS
+    }
     _check(arrays, len(calibration.entities), arrays["pool_center"].size)
-    np.savez(file, **arrays)
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy declares the names of its own arguments only
 
 
 def read(file: Path, entities: tuple[Entity, ...], signals: int) -> Calibration:
@@ -37,23 +58,26 @@ def read(file: Path, entities: tuple[Entity, ...], signals: int) -> Calibration:
     Raises:
         ValueError: The file is unreadable, or not such a calibration.
     """
-    try:
-        # Opened here, for numpy leaves a file open that turns out to be no npz.
-        with file.open("rb") as raw, np.load(raw, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in ARRAYS}
-    except _UNREADABLE as error:
-        raise ValueError(f"unreadable: {error}") from None
+    arrays = read_arrays(file, ARRAYS)
     _check(arrays, len(entities), signals)
-    pool_edge = float(arrays.pop("pool_edge"))
-    return Calibration(entities=entities, pool_edge=pool_edge, **arrays)
+    given: dict[str, Any] = {
+        name: float(array) if array.shape == () else array for name, array in arrays.items()
+    }
+    tail = Tail(**{field.name: given.pop(f"tail_{field.name}") for field in fields(Tail)})
+    return Calibration(entities=entities, tail=tail, **given)
 
 
 def _check(arrays: dict[str, Any], entities: int, signals: int) -> None:
+    # Peers of all entities, or of none; tails of one at least.
+    sizes = {"entities": entities, "signals": signals}
+    sizes["peers"] = min(len(arrays["peers"]), entities) if arrays["peers"].ndim else 0
+    sizes["tails"] = max(arrays["tail_level"].size, 1)
+    if sizes["peers"] not in {0, entities}:
+        raise ValueError(f"peers is of {sizes['peers']} of {entities} entities")
     for name, array in arrays.items():
-        shape: tuple[int, ...] = () if name.endswith("edge") else (signals,)
-        if not name.startswith("pool_"):
-            shape = (entities, *shape)
+        pooled = ("signals",) if name.startswith("pool_") else ("entities", "signals")
+        shape = tuple(sizes[axis] for axis in SHAPES.get(name, pooled))
         if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise ValueError(f"{name} is not {shape} finite numbers")
-        if name in DIVISORS and not (array > 0).all():
+        if name in POSITIVE and not (array > 0).all():
             raise ValueError(f"{name} is not positive")

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from detector.model.bundle import Bundle, BundleError
+from detector.model import baselines
+from detector.model.bundle import BASELINES, Bundle, BundleError
 from detector.stream.bench import Judge
 from detector.stream.nouns import Bools, Floats, Reconstruct
 
@@ -22,13 +23,19 @@ BATCH_MIN = 16
 
 
 def load_judge(bundle: Bundle) -> Judge:
-    """Load a bundle's network and run it once in every batch shape. Takes seconds.
+    """Load a bundle's network and run it once in every batch shape, which takes seconds; or its baseline.
 
     Raises:
-        BundleError: Keras refuses the network, or the calibration is not one.
+        BundleError: Keras refuses the network, or it, the baseline or the calibration is not one.
     """
     calibration = bundle.calibration()
     stream = bundle.manifest["stream"]
+    if bundle.manifest["architecture"] in BASELINES:
+        try:
+            baseline = baselines.read(bundle.network_path, stream["window_steps"], len(stream["signals"]))
+        except ValueError as error:
+            raise BundleError(f"{bundle.network_path}: {error}") from None
+        return Judge(baseline, calibration)
     reconstruct = runner(load_network(bundle.network_path))
     warm_up(reconstruct, stream["window_steps"], len(stream["signals"]))
     return Judge(reconstruct, calibration)

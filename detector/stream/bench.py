@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from detector.stream.calibration import Calibration
 from detector.stream.decide import Decider
 from detector.stream.definition import Definition, Maintenance
 from detector.stream.maintenance import Maintained
@@ -30,7 +31,7 @@ from detector.stream.nouns import (
 )
 from detector.stream.policy import Policies, lifted
 from detector.stream.roster import Roster
-from detector.stream.score import Calibration, Scorer
+from detector.stream.score import Scorer
 from detector.stream.silence import Silence
 from detector.stream.window import Ring
 
@@ -163,6 +164,7 @@ class Bench:
                 scores = lifted(scores, self.policies.broken(part.windows))
                 onsets, ended = self.decider.judge(scores, ~learn | self.policies.muted[row], entities)
                 closures += ended
+                self._scorer.alarmed(np.array([onset.row for onset in onsets], np.int64))
             closures += self.decider.hush(*self.silence.fall(step_s), entities)
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)

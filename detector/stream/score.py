@@ -1,183 +1,147 @@
 """Stage 4: windows become scores.
 
-The formula, once. With `x` the newest step of a window and `x'` what the network expects of it, both scaled
-to robust deviations of the entity's own signals, and clipped to `CLIP`:
+The newest step of a window is looked at from two sides, both in robust deviations of the entity's own
+signals:
 
-    error          e_i = (x_i - x'_i) / error_scale_i     zero where unseen, or a policy does not count it
-    raw score      r   = (weighted mean over seen i of |e_i| ** POWER) ** (1 / POWER)
-    score          s   = r / edge
+    past     e = x - x'       what the network did not expect from the steps before, over the usual error of
+                              each signal, and whitened: what all signals do together counts once
+    peers    d = P (x - l)    what the other signals of the same step do not explain of each; l is where a
+                              signal usually is, P the conditional deviation under their covariance
 
-`error_scale` is what errors of this entity and signal usually are, `edge` the raw score that normal data
-reaches no more often than the operator accepts; both come from the held-out part of the training data.
-`|e_i| ** POWER`, weighted, over their sum is the contribution of a signal, so that contributions add up to
-1 (where there is no error at all, each is 0). POWER lies between the mean (2), which loses one wild signal
-among forty, and the maximum (infinity), which loses many signals that are each a little off.
+Each error becomes an energy against its own slow baseline (`energy`). Of a signal the two energies add up;
+they are smoothed at two rates (a spike of one step, and what lasts some minutes); the rate at which the mean
+over the signals is higher counts:
 
-An entity that the bundle does not know is scaled by its own first window, with the pool of all entities
-as the prior, and judged with the pool's error scale and edge.
+    raw score    r = max over rates of mean over reported signals of smoothed energy
+    score        s = r / exp(typical + edge + habit)
+
+`typical` is the entity's running median of log r; `edge` what the budget accepts beyond it, from the tail of
+the training data; `habit` grows with each alarm of the entity and is forgotten within days, so that what
+alarms again and again has to be more to alarm again. A signal's smoothed energy over the sum of all is its
+contribution, so that contributions add up to 1 (where there is no energy at all, each is 0).
+
+All of it is causal, and learns on: baselines and levels follow what lasts within about `normal_after_s`. An
+entity that the bundle does not know begins with the pool's, and learns faster at first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import exp, isinf, log
+from typing import NamedTuple
 
 import numpy as np
 
+from detector.stream.calibration import WEEK_S, Calibration, edge
 from detector.stream.definition import Definition
+from detector.stream.energy import TAUGHT_MAX, USUAL_FLOOR, energies, taught
 from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
 from detector.stream.policy import Policies
+from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor, scaled
 
-CLIP = 10.0
-"""Robust deviations beyond which more is not more anomalous; it bounds what one wild value can do."""
-POWER = 2.0
-PRIOR_STEPS = 30.0
-"""How many steps of an entity's own data weigh as much as the pool."""
-TINY = 1e-6
+RATES = (0.2, 0.05)
+"""Of the smoothing, a step: a spike, and what lasts for twenty steps."""
+LINGER_MAX = 3.0
+"""How many times the quick energy the slow one counts at most: it gathers what is small and lasts, and is not
+to hold an alarm long after what was large has ended."""
+RAW_TINY = 1e-6
+RAW_SURE = 1.0
+"""A mean energy that is an anomaly, whatever the tail says: an hour of history says little of a week's worst.
+All signals are then seven usual errors off, or one of ten is so far off that further is no difference."""
+LEVEL_SHARE = 1.0 / 3.0
+"""Where a signal usually is may wander within a third of the time that was learnt from,"""
+LEVEL_MAX = 3.5
+"""and of that many `normal_after_s`: slower than the errors' baselines, or a slow fault would never be
+one."""
+TYPICAL_DRIFT = 0.375
+"""Log units that the usual raw score may move in `normal_after_s`."""
+TYPICAL_BELOW = 0.7
+"""Log units below the pool's that it may be: an entity at rest would else alarm at its first stir."""
+NEW_STEPS = 200.0
+"""A new entity learns as if it had been known for so many steps: a tenth of what it is after an hour is its
+own."""
+HABIT = 0.1
+"""Log units an alarm, at a budget of one and less; at more, as much less."""
+HABIT_MAX = 1.5
+HABIT_S = 8 * 86400.0
 CALIBRATED_MAX = 4096
 """New entities calibrated at once: the medians take ten times the memory of the windows."""
 
+_PER_SIGNAL = ("center", "scale", "error_scale", "level", "usual_past", "usual_peers")
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What training learnt about the entities of a stream. Raw units unless said otherwise.
 
-    `center`, `scale`, `error_scale` (in scaled units) are `(entities, signals)`, `edge` is `(entities,)`;
-    the `pool_` twins are `(signals,)` and a number.
+def past_errors(newest: Floats, seen: Bools, expected: Floats) -> Floats:
+    """Return what the past did not tell of the newest step `(windows, signals)`, scaled; 0 where unseen."""
+    return np.where(seen, newest - np.clip(expected, -CLIP, CLIP), np.float32(0.0))
+
+
+class Raw(NamedTuple):
+    """Raw scores of windows.
+
+    `log` `(windows,)` is their logarithm; `energy` `(windows, signals)` what they are the sum of; `foreseen`
+    the scaled newest step as the past, or the peers if they are more surprised, would have it.
     """
 
-    entities: tuple[Entity, ...]
-    center: Floats
-    scale: Floats
-    error_scale: Floats
-    edge: Floats
-    pool_center: Floats
-    pool_scale: Floats
-    pool_error_scale: Floats
-    pool_edge: float
-
-
-def robust_scaling(value: Floats, seen: Bools) -> tuple[Floats, Floats]:
-    """Return the center and the deviation of each signal of an entity, NaN where it was never seen.
-
-    The center is the median; the deviation is the median absolute deviation, or, for a signal that mostly
-    stands still, the mean one, bounded by three times the former where there is one.
-
-    Args:
-        value: `(steps, signals)`, or `(entities, steps, signals)`.
-        seen: Same shape.
-    """
-    cells = np.where(seen, value.astype(np.float64), np.nan)
-    never = ~seen.any(axis=-2)
-    cells[..., 0, :][never] = 0.0
-    center = np.nanmedian(cells, axis=-2)
-    distance = np.abs(cells - center[..., None, :])
-    median_deviation = 1.4826 * np.nanmedian(distance, axis=-2)
-    mean_deviation = 1.2533 * np.nanmean(distance, axis=-2)
-    bound = np.where(median_deviation > 0, 3.0 * median_deviation, np.inf)
-    deviation = np.maximum(median_deviation, np.minimum(mean_deviation, bound))
-    center[never] = np.nan
-    deviation[never] = np.nan
-    return center.astype(np.float32), deviation.astype(np.float32)
-
-
-def blend_scaling(
-    own: tuple[Floats, Floats], seen_steps: Ints, pool: tuple[Floats, Floats], floor: Floats
-) -> tuple[Floats, Floats]:
-    """Return the scaling of an entity: its own, with the pool as the prior.
-
-    Args:
-        own: What `robust_scaling` says of it, `(signals,)` each, or `(entities, signals)`.
-        seen_steps: How many steps of each signal that stands on, same shape.
-        pool: Center and deviation of the pool.
-        floor: The least deviation of each signal.
-    """
-    never = np.isnan(own[0])
-    center = np.where(never, pool[0], own[0])
-    weight = seen_steps / (seen_steps + PRIOR_STEPS)
-    deviation = np.where(never, pool[1], weight * np.nan_to_num(own[1]) + (1.0 - weight) * pool[1])
-    least = np.maximum(floor, np.maximum(0.1 * pool[1], 1e-3 * np.abs(center)))
-    return center.astype(np.float32), np.maximum(deviation, least).astype(np.float32)
-
-
-def scale_floor(definition: Definition, pool_center: Floats) -> Floats:
-    """Return the least deviation of each signal: a hundredth of its level, and one count a step."""
-    one_count = [
-        1.0 / definition.step_s if signal.kind == "counter" else TINY for signal in definition.signals
-    ]
-    least: Floats = np.maximum(np.array(one_count), 0.01 * np.abs(pool_center)).astype(np.float32)
-    return least
-
-
-def scaled(value: Floats, seen: Bools, center: Floats, scale: Floats) -> Floats:
-    """Scale windows `(windows, steps, signals)` by `(windows, signals)`.
-
-    A signal is 0, its center, until it is first seen in the window: what was carried on into a window
-    tells no more than that, and what was never seen nothing.
-    """
-    with np.errstate(over="ignore"):
-        result = (value - center[:, None]) / scale[:, None]
-    np.clip(result, -CLIP, CLIP, out=result)
-    result[~np.logical_or.accumulate(seen, axis=1)] = 0.0
-    return np.asarray(result, dtype=np.float32)
-
-
-def errors(newest: Floats, seen: Bools, expected: Floats, error_scale: Floats, side: Floats) -> Floats:
-    """Return the signed error of the newest step `(windows, signals)`, in usual errors; 0 where unseen.
-
-    Args:
-        newest: The scaled newest step.
-        seen: Which of its signals were seen.
-        expected: What the network expects, scaled.
-        error_scale: What is usual.
-        side: As of `policy.sides`, or `(windows, signals)`.
-    """
-    error = (newest - np.clip(expected, -CLIP, CLIP)) / error_scale
-    wrong_side = (side != 0) & (np.sign(error) == -side)
-    return np.where(seen & ~wrong_side, error, np.float32(0.0)).astype(np.float32)
-
-
-def raw_scores(error: Floats, weight: Bools | Floats) -> Floats:
-    """Return the raw score `(windows,)` of errors `(windows, signals)`.
-
-    A signal that is seen has its weight, one that is not has none.
-    """
-    power, total = (np.abs(error) ** POWER * weight).sum(axis=1), weight.sum(axis=1)
-    mean = np.divide(power, total, out=np.zeros(len(error), np.float32), where=total > 0)
-    return np.asarray(mean ** (1.0 / POWER), dtype=np.float32)
+    log: Floats
+    energy: Floats
+    foreseen: Floats
 
 
 class Scorer:
-    """Scores the windows of one stream. What it knows of a row is `(rows, signals)`."""
+    """Scores the windows of one stream. What it knows of a row is `(rows, signals)` or `(rows,)`."""
 
     def __init__(self, definition: Definition, calibration: Calibration, policies: Policies) -> None:
-        self._calibration = calibration
+        self._learnt = calibration
         self._policies = policies
         self._known = {entity: index for index, entity in enumerate(calibration.entities)}
+        self._step_s = step_s = definition.step_s
+        self._signals = len(definition.signals)
         self._floor = scale_floor(definition, calibration.pool_center)
-        width = len(definition.signals)
-        self._center = np.zeros((0, width), np.float32)
-        self._scale = np.ones((0, width), np.float32)
-        self._error_scale = np.ones((0, width), np.float32)
-        self._edge = np.ones(0, np.float32)
-        self._calibrated = np.zeros(0, bool)
+        self._peers = np.concatenate([calibration.peers, calibration.pool_peers[None]])
+        self._never = isinf(definition.normal_after_s)
+        after_s = definition.normal_after_s
+        wander_s = max(calibration.history_s * LEVEL_SHARE, definition.window_s)
+        self._usual_rate = 1.0 - exp(-step_s / after_s)
+        self._level_rate = 0.0 if self._never else 1.0 - exp(-step_s / min(wander_s, LEVEL_MAX * after_s))
+        self._typical_step = TYPICAL_DRIFT * step_s / after_s
+        self._habit_keep = exp(-step_s / HABIT_S)
+        self._edges: dict[float, float] = {}
+        self._allocate(0)
+
+    def _allocate(self, rows: int) -> None:
+        shape = rows, self._signals
+        self.center, self.scale = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+        self.error_scale = np.ones(shape, np.float32)
+        self.level = np.zeros(shape, np.float32)
+        self.usual_past, self.usual_peers = np.ones(shape, np.float32), np.ones(shape, np.float32)
+        self.energy = np.zeros((len(RATES), *shape), np.float32)
+        self.typical = np.zeros(rows, np.float32)
+        self.habit = np.zeros(rows, np.float32)
+        self._peers_of = np.full(rows, len(self._peers) - 1)
+        self._age_steps = np.full(rows, np.inf, np.float32)  # of a known entity: infinite
+        self._calibrated = np.zeros(rows, bool)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
-        more = rows - len(self._edge)
-        for name in ("_center", "_scale", "_error_scale"):
-            array = getattr(self, name)
-            setattr(self, name, np.concatenate([array, np.ones((more, array.shape[1]), np.float32)]))
-        self._edge = np.concatenate([self._edge, np.ones(more, np.float32)])
-        self._calibrated = np.concatenate([self._calibrated, np.zeros(more, bool)])
+        old = {name: array for name, array in vars(self).items() if name in _ROWS}
+        self._allocate(rows)
+        for name, array in old.items():
+            if name == "energy":
+                self.energy[:, : array.shape[1]] = array
+            else:
+                getattr(self, name)[: len(array)] = array
 
     def admit(self, row: int, entity: Entity) -> None:
         """Take a new entity in; one that the bundle does not know is calibrated by its first window."""
-        index = self._known.get(entity)
+        learnt, index = self._learnt, self._known.get(entity)
         self._calibrated[row] = index is not None
-        if index is not None:
-            learnt = self._calibration
-            self._center[row], self._scale[row] = learnt.center[index], learnt.scale[index]
-            self._error_scale[row], self._edge[row] = learnt.error_scale[index], learnt.edge[index]
+        self.energy[:, row] = 0.0
+        self.habit[row] = 0.0
+        if index is None:
+            return
+        for name in (*_PER_SIGNAL, "typical"):
+            getattr(self, name)[row] = getattr(learnt, name)[index]
+        self._peers_of[row] = index if len(learnt.peers) else len(self._peers) - 1
+        self._age_steps[row] = np.inf
 
     def scaled(self, windows: Windows) -> Floats:
         """Return the windows as the network sees them, `(windows, steps, signals)`."""
@@ -186,18 +150,25 @@ class Scorer:
         for start in range(0, len(new), CALIBRATED_MAX):
             part = new[start : start + CALIBRATED_MAX]
             self._calibrate(row[part], windows.value[part], windows.seen[part])
-        return scaled(windows.value, windows.seen, self._center[row], self._scale[row])
+        return scaled(windows.value, windows.seen, self.center[row], self.scale[row])
 
     def _calibrate(self, row: Ints, value: Floats, seen: Bools) -> None:
-        pool = self._calibration
+        """Begin with the pool's, scaled and levelled by the first window."""
+        pool = self._learnt
         own = robust_scaling(value, seen)
-        self._center[row], self._scale[row] = blend_scaling(
+        self.center[row], self.scale[row] = blend_scaling(
             own, seen.sum(axis=1), (pool.pool_center, pool.pool_scale), self._floor
         )
-        self._error_scale[row], self._edge[row] = pool.pool_error_scale, pool.pool_edge
+        first = scaled(value, seen, self.center[row], self.scale[row])
+        self.level[row] = first.mean(axis=1)
+        self.error_scale[row] = pool.pool_error_scale
+        self.usual_past[row], self.usual_peers[row] = pool.pool_usual_past, pool.pool_usual_peers
+        self.typical[row] = pool.pool_typical
+        self._peers_of[row] = len(self._peers) - 1
+        self._age_steps[row] = 0.0
         self._calibrated[row] = True
 
-    def score(self, windows: Windows, newest: Floats, expected: Floats, *, learn: Bools) -> Scores:  # noqa: ARG002 -- nothing is learnt here yet
+    def score(self, windows: Windows, newest: Floats, expected: Floats, *, learn: Bools) -> Scores:
         """Return the scores of windows.
 
         Args:
@@ -206,20 +177,124 @@ class Scorer:
             expected: What the network expects of it.
             learn: Whose errors may teach what is usual: not those of entities in maintenance, `(windows,)`.
         """
-        row, seen, observed = windows.row, windows.seen[:, -1], windows.value[:, -1]
-        expected_raw = expected * self._scale[row] + self._center[row]
-        error = errors(newest, seen, expected, self._error_scale[row], self._policies.side(row))
-        if (tolerated := self._policies.tolerated(row, observed, expected_raw)) is not None:
-            error[tolerated] = 0.0
-        weight = seen if (weights := self._policies.weight(row)) is None else seen * weights
-        share = np.abs(error) ** POWER * weight
-        total = share.sum(axis=1, keepdims=True)
+        row, observed = windows.row, windows.value[:, -1]
+        reported: Bools = np.logical_or.reduce(windows.seen, axis=1)
+        seen = windows.seen[:, -1]
+        raw = self.raw(row, observed, newest, seen, expected, reported, learn)
+        beyond = self.beyond(row, raw.log, learn)
+        total = raw.energy.sum(axis=1, keepdims=True)
         return Scores(
             step=windows.step,
             row=row,
-            score=raw_scores(error, weight) / self._edge[row],
-            contribution=np.divide(share, total, out=np.zeros_like(share), where=total > 0),
-            direction=np.where(newest < expected, np.int8(-1), np.int8(1)),
+            score=np.exp(beyond - self._edge(row) - self.habit[row]).astype(np.float32),
+            contribution=np.divide(raw.energy, total, out=np.zeros_like(raw.energy), where=total > 0),
+            direction=np.where(newest < raw.foreseen, np.int8(-1), np.int8(1)),
             observed=np.where(seen, observed, np.float32(np.nan)),
-            expected=expected_raw,
+            expected=raw.foreseen * self.scale[row] + self.center[row],
         )
+
+    def raw(
+        self,
+        row: Ints,
+        observed: Floats,
+        newest: Floats,
+        seen: Bools,
+        expected: Floats,
+        reported: Bools,
+        learn: Bools,
+    ) -> Raw:
+        """Return the raw scores of the newest step of windows; baselines and levels learn from it.
+
+        Args:
+            row: Whose windows they are; `(windows,)`.
+            observed: The newest step in raw units, `(windows, signals)`.
+            newest: The same, scaled.
+            seen: What of it was seen.
+            expected: What the network expects of it, scaled.
+            reported: Which signals were seen in the window.
+            learn: From whose windows, `(windows,)`.
+        """
+        surprise, alone = self.errors(row, newest, seen, expected)
+        past = newest - np.clip(expected, -CLIP, CLIP)
+        usual_past, usual_peers = self.usual_past[row], self.usual_peers[row]
+        by_past = energies(surprise, usual_past, seen & self._counts(row, observed, newest, past))
+        by_peers = energies(alone, usual_peers, seen & self._counts(row, observed, newest, alone))
+        if not self._never:
+            self._learn(row, surprise, alone, seen & learn[:, None])
+        weight = self._policies.weight(row)
+        energy, weights = by_past + by_peers, reported.astype(np.float32)
+        if weight is not None:
+            energy, weights = energy * weight, weights * weight
+        smooth = self._smoothed(row, energy, seen)
+        total = smooth.sum(axis=2)
+        total[1] = np.minimum(total[1], LINGER_MAX * total[0])
+        rate_of = total.argmax(axis=0)
+        each = np.arange(len(row))
+        mean = total[rate_of, each] / np.maximum(weights.sum(axis=1), 1.0)
+        foreseen = newest - np.where(by_peers > by_past, alone, past)
+        return Raw(np.log(mean + RAW_TINY).astype(np.float32), smooth[rate_of, each], foreseen)
+
+    def errors(self, row: Ints, newest: Floats, seen: Bools, expected: Floats) -> tuple[Floats, Floats]:
+        """Return what the past, and what the peers do not tell of the newest step; 0 where unseen."""
+        surprise = (past_errors(newest, seen, expected) / self.error_scale[row]) @ self._learnt.whitening
+        deviation = newest - self.level[row]
+        alone = np.matmul(self._peers[self._peers_of[row]], deviation[:, :, None])[:, :, 0]
+        return np.asarray(surprise, np.float32), np.where(seen, alone, np.float32(0.0))
+
+    def beyond(self, row: Ints, log: Floats, learn: Bools) -> Floats:
+        """Return how far raw scores are above the usual ones, in log units; the usual learns from it."""
+        typical = self.typical[row]
+        beyond = log - np.maximum(typical, self._learnt.pool_typical - TYPICAL_BELOW)
+        if not self._never:
+            newly = 1.0 / (self._age_steps[row] + NEW_STEPS)
+            step = np.where(learn, np.maximum(np.float32(self._typical_step), newly), np.float32(0.0))
+            self.typical[row] = typical + np.where(log > typical, step, -step)
+        self.habit[row] *= np.float32(self._habit_keep)
+        return np.asarray(beyond, dtype=np.float32)
+
+    def alarmed(self, rows: Ints) -> None:
+        """Note that episodes of the entities in `rows` began."""
+        habit = HABIT / np.maximum(self._policies.budget[rows], 1.0)
+        self.habit[rows] = np.minimum(self.habit[rows] + habit, HABIT_MAX)
+
+    def _edge(self, row: Ints) -> Floats:
+        """Return the edges that the budgets of entities accept, in log units, `(windows,)`."""
+        budgets, index = np.unique(self._policies.budget[row], return_inverse=True)
+        for budget in budgets.tolist():
+            if budget not in self._edges:
+                # At the budget's own rate an entity has this much of a habit, on average.
+                accustomed = HABIT / max(budget, 1.0) * budget * HABIT_S / WEEK_S
+                beyond = edge(self._learnt.tail, budget, self._step_s) - accustomed
+                self._edges[budget] = min(beyond, log(RAW_SURE) - self._learnt.pool_typical)
+        return np.array([self._edges[budget] for budget in budgets.tolist()], np.float32)[index]
+
+    def _counts(self, row: Ints, observed: Floats, newest: Floats, error: Floats) -> Bools:
+        """Return which errors the policies count, by their side and what they come to in raw units."""
+        side = self._policies.side(row)
+        counts: Bools = (side == 0) | (np.sign(error) != -side)
+        expected = (newest - error) * self.scale[row] + self.center[row]
+        tolerated = self._policies.tolerated(row, observed, expected)
+        return counts if tolerated is None else counts & ~tolerated
+
+    def _learn(self, row: Ints, surprise: Floats, alone: Floats, counts: Bools) -> None:
+        """Let baselines and levels learn from errors; `counts` says from which."""
+        newly = 1.0 / (self._age_steps[row] + NEW_STEPS)[:, None]
+        rate = np.maximum(np.float32(self._usual_rate), newly)
+        usual_peers = self.usual_peers[row]
+        bound = TAUGHT_MAX * np.maximum(usual_peers, USUAL_FLOOR)
+        wander = np.maximum(np.float32(self._level_rate), newly)
+        self.usual_past[row] = taught(self.usual_past[row], surprise, counts, rate)
+        self.usual_peers[row] = taught(usual_peers, alone, counts, rate)
+        self.level[row] += np.where(counts, wander * np.clip(alone, -bound, bound), np.float32(0.0))
+        self._age_steps[row] += counts.any(axis=1)
+
+    def _smoothed(self, row: Ints, energy: Floats, seen: Bools) -> Floats:
+        """Return the energies of signals `(rates, windows, signals)`; what is unseen stays as it was."""
+        smooth = self.energy[:, row]
+        change = np.where(seen, energy - smooth, np.float32(0.0))
+        smooth += np.array(RATES, np.float32)[:, None, None] * change
+        self.energy[:, row] = smooth
+        return smooth
+
+
+_ROWS = {*_PER_SIGNAL, "energy", "typical", "habit", "_peers_of", "_age_steps", "_calibrated"}

@@ -1,49 +1,77 @@
-"""What is normal: scaling before the network, usual errors and the edge of normal after it.
+"""What is normal: scaling before the network, and after it usual errors, levels and the tail of scores.
 
 Everything is learnt for each entity, with the pool of all as the prior where an entity has little data.
+Baselines and scores are those of the scorer itself, run over the training data step by step: what is learnt
+here is what a daemon would know that had run from the beginning.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detector.stream.nouns import Bools, Floats, Ints
-from detector.stream.policy import sides
-from detector.stream.score import (
-    Calibration,
-    blend_scaling,
-    errors,
-    raw_scores,
-    robust_scaling,
-    scale_floor,
-)
+from detector.stream.calibration import Calibration, Tail
+from detector.stream.energy import USUAL_FLOOR
+from detector.stream.nouns import Bools, Doubles, Floats, Ints
+from detector.stream.policy import Policies
+from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor
+from detector.stream.score import Scorer, past_errors
+from detector.train.tails import tails
 from detector.train.timeline import Timeline
 
 TAIL = 0.999
 TAIL_DEVIATIONS = 3.29
 """A normal distribution is beyond 3.29 deviations in 0.1 % of the cases. A signal's usual error is what makes
 its own tail stand there too; by its mean square alone, a counter of rare errors is wild at each of them."""
-QUANTILE = 0.98
-"""Of the held-out raw scores; normal data is above it once in fifty steps, and in four of six, which is what
-opens an episode, hardly ever."""
-MARGIN_FEW = 3.0
-"""The edge is that quantile times `1 + MARGIN_FEW / sqrt(held-out windows an entity)`: the tail of what comes
-is longer than that of what was, and five minutes of history have hardly a tail at all."""
-EDGE_FLOOR = 1.0
-"""The least raw score at the edge: one usual error, or data that never moved would be judged by rounding."""
-ERROR_FLOOR = 0.2
+ERROR_FLOOR = 0.3
 """The least usual error, in robust deviations: a signal predicted to perfection may still move that much."""
+WHITENING_CLIP = 5.0
+"""Usual errors beyond which an error says nothing of what usually goes together."""
+WHITENING_RIDGE = 1.0
+PEERS_PRIOR_S = 10 * 86400.0
+"""A covariance of signals that was learnt from ten days is believed by half: what moved together for an hour
+may not do so tomorrow. Deviations in a squared unit of one are added to its diagonal, as the time is shorter
+more."""
+PEERS_RIDGE_MIN, PEERS_RIDGE_MAX = 0.3, 100.0
+PEERS_CELLS_MAX = 1 << 26
+"""Entities times signals squared: 256 MiB. Where there are more, all share the pool's."""
+USUAL_PRIOR = 200.0
+"""How many errors of an entity's own weigh as much as the pool's."""
+CHUNK_WINDOWS = 4096
+"""Windows whose matrices of peers are gathered at once: 24 MiB of 38 signals."""
+SETTLED_STEPS = 50
+"""Scored steps of an entity until its smoothed energies have forgotten that they began with nothing."""
 
 
-def scaling(past: Timeline, until: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return center and scale of each entity `(entities, signals)`, and those of the pool `(signals,)`.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The newest step of windows, scaled, and what was expected of it. `(windows, signals)` or `(windows,)`.
 
-    Args:
-        past: The timeline.
-        until: Only positions before this count.
+    `reported` says which signals were seen in the window; `end` is its position in the timeline, ascending.
     """
+
+    entity: Ints
+    end: Ints
+    newest: Floats
+    seen: Bools
+    expected: Floats
+    reported: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Center and scale of each entity `(entities, signals)`, and of the pool `(signals,)`."""
+
+    center: Floats
+    scale: Floats
+    pool_center: Floats
+    pool_scale: Floats
+
+
+def scaling(past: Timeline, until: int) -> Scaling:
+    """Return the scaling that the positions before `until` give."""
     definition = past.definition
     own = [
         robust_scaling(value[:until], seen[:until]) for value, seen in zip(past.value, past.seen, strict=True)
@@ -57,7 +85,7 @@ def scaling(past: Timeline, until: int) -> tuple[Floats, Floats, Floats, Floats]
         blend_scaling(one, count, (pool_center, pool_scale), floor)
         for one, count in zip(own, counts, strict=True)
     ]
-    return (
+    return Scaling(
         np.array([center for center, _ in blended]),
         np.array([scale for _, scale in blended]),
         pool_center,
@@ -65,77 +93,178 @@ def scaling(past: Timeline, until: int) -> tuple[Floats, Floats, Floats, Floats]
     )
 
 
+def calibrate(past: Timeline, judged: Judged, learnt: Scaling) -> Calibration:
+    """Return the calibration that windows of a timeline give."""
+    entities, definition = len(past.entities), past.definition
+    error = past_errors(judged.newest, judged.seen, judged.expected)
+    error_scale, pool_error_scale = error_scales(error, judged.seen, judged.entity, entities)
+    history_s = float(len(past.step)) * definition.step_s
+    level, pool_level, peers, pool_peers = _peers(judged, entities, history_s)
+    before = Calibration(
+        entities=past.entities,
+        center=learnt.center,
+        scale=learnt.scale,
+        error_scale=error_scale,
+        level=level,
+        usual_past=np.ones_like(level),
+        usual_peers=np.ones_like(level),
+        typical=np.zeros(entities, np.float32),
+        peers=peers,
+        whitening=_whitening(error / error_scale[judged.entity]),
+        pool_center=learnt.pool_center,
+        pool_scale=learnt.pool_scale,
+        pool_error_scale=pool_error_scale,
+        pool_level=pool_level,
+        pool_usual_past=np.ones_like(pool_level),
+        pool_usual_peers=np.ones_like(pool_level),
+        pool_typical=0.0,
+        pool_peers=pool_peers,
+        tail=Tail(np.zeros(1), np.ones(1), np.ones(1), 0.0),
+        history_s=history_s,
+    )
+    usual = _usual(past, judged, before)
+    return _experienced(past, judged, usual)
+
+
 def error_scales(error: Floats, seen: Bools, entity: Ints, entities: int) -> tuple[Floats, Floats]:
     """Return the usual error of each entity and signal, and of the pool.
 
     Args:
-        error: Signed errors of held-out windows `(windows, signals)`, in robust deviations.
+        error: Signed errors of windows `(windows, signals)`, in robust deviations.
         seen: Which of them stand for something.
         entity: Whose they are, `(windows,)`.
         entities: How many there are.
     """
-    pool = np.maximum(_usual(error, seen), ERROR_FLOOR)
+    pool = np.maximum(_tail_scale(error, seen), ERROR_FLOOR)
     own = np.tile(pool, (entities, 1))
-    for index in np.unique(entity):
-        mine = entity == index
+    for index, mine in _of_each(entity):
         count = seen[mine].sum(axis=0)
         # A tail needs that many errors to be one; until then the pool's counts.
         weight = count / (count + 1.0 / (1.0 - TAIL))
-        own[index] = weight * _usual(error[mine], seen[mine]) + (1.0 - weight) * pool
+        own[index] = weight * _tail_scale(error[mine], seen[mine]) + (1.0 - weight) * pool
     return np.maximum(own, ERROR_FLOOR).astype(np.float32), pool.astype(np.float32)
 
 
-def edges(raw: Floats, entity: Ints, entities: int) -> tuple[Floats, float]:
-    """Return the edge of normal of each entity, and of the pool, from raw held-out scores `(windows,)`."""
-    margin = 1.0 + MARGIN_FEW / float(np.sqrt(np.median(np.unique(entity, return_counts=True)[1])))
-    pool = margin * float(np.quantile(raw, QUANTILE))
-    own = np.full(entities, pool, np.float32)
-    for index in np.unique(entity):
-        mine = raw[entity == index]
-        # An entity's own quantile needs 1 / (1 - QUANTILE) windows to be one; until then the pool's counts.
-        weight = len(mine) / (len(mine) + 1.0 / (1.0 - QUANTILE))
-        own[index] = weight * margin * np.quantile(mine, QUANTILE) + (1.0 - weight) * pool
-    least = max(EDGE_FLOOR, 0.5 * pool)
-    return np.maximum(own, least), max(EDGE_FLOOR, pool)
+def _whitening(error: Floats) -> Floats:
+    """Return the matrix `(signals, signals)` that makes errors independent and leaves each with its signal.
 
-
-def calibrate(
-    past: Timeline,
-    scaled_newest: Floats,
-    seen: Bools,
-    expected: Floats,
-    entity: Ints,
-    learnt: tuple[Floats, Floats, Floats, Floats],
-) -> Calibration:
-    """Return the calibration that held-out windows give.
-
-    Args:
-        past: The timeline that they were cut from.
-        scaled_newest: Their newest step `(windows, signals)`.
-        seen: Which of its signals were seen.
-        expected: What the network expected.
-        entity: Whose they are.
-        learnt: What `scaling` returned.
+    ZCA (Bell and Sejnowski 1997) with a ridge, of the pool of all entities.
     """
-    # Where only a fall counts, how far a signal rises says nothing of what is usual. Whoever widens a
-    # direction later has to train again, or gets the alarms of a scale that knows one side.
-    side = sides(past.definition)
-    plain = errors(scaled_newest, seen, expected, np.ones_like(side), side)
-    error_scale, pool_error_scale = error_scales(plain, seen, entity, len(past.entities))
-    usual = errors(scaled_newest, seen, expected, error_scale[entity], side)
-    edge, pool_edge = edges(raw_scores(usual, seen), entity, len(past.entities))
-    center, scale, pool_center, pool_scale = learnt
-    return Calibration(
-        entities=past.entities,
-        center=center,
-        scale=scale,
-        error_scale=error_scale,
-        edge=edge,
-        pool_center=pool_center,
-        pool_scale=pool_scale,
-        pool_error_scale=pool_error_scale,
-        pool_edge=pool_edge,
+    clipped = np.clip(error, -WHITENING_CLIP, WHITENING_CLIP).astype(np.float64)
+    value, vector = np.linalg.eigh(np.cov(clipped.T).reshape(error.shape[1], -1))
+    kept = vector / np.sqrt(np.maximum(value, 0.0) + WHITENING_RIDGE)
+    return np.asarray(kept @ vector.T * np.sqrt(1.0 + WHITENING_RIDGE), dtype=np.float32)
+
+
+def _peers(judged: Judged, entities: int, history_s: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return levels and matrices of peers, of each entity and of the pool."""
+    signals = judged.newest.shape[1]
+    ridge = float(np.clip(PEERS_PRIOR_S / history_s, PEERS_RIDGE_MIN, PEERS_RIDGE_MAX))
+    own = entities * signals * signals <= PEERS_CELLS_MAX
+    total, count = np.zeros((signals, signals)), 0
+    means: dict[int, Floats] = {}
+    matrices: dict[int, Doubles] = {}
+    for index, mine in _of_each(judged.entity):
+        rows = judged.newest[mine].astype(np.float64)
+        means[index] = rows.mean(axis=0).astype(np.float32)
+        covariance = np.cov(np.clip(rows - means[index], -CLIP, CLIP).T, bias=True).reshape(signals, signals)
+        total += len(rows) * covariance
+        count += len(rows)
+        if own:
+            matrices[index] = covariance
+    pooled = total / max(count, 1)
+    pool_level = np.median(np.stack(list(means.values())), axis=0).astype(np.float32)
+    level = np.stack([means.get(index, pool_level) for index in range(entities)])
+    each = [_conditional(matrices.get(index, pooled), ridge) for index in range(entities if own else 0)]
+    peers = np.stack(each) if each else np.empty((0, signals, signals), np.float32)
+    return level, pool_level, peers, _conditional(pooled, ridge)
+
+
+def _conditional(covariance: Doubles, ridge: float) -> Floats:
+    """Return the matrix that takes deviations to what the other signals do not explain of each."""
+    precision = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+    return np.asarray(precision / np.diag(precision)[:, None], dtype=np.float32)
+
+
+def _usual(past: Timeline, judged: Judged, before: Calibration) -> Calibration:
+    """Return the calibration with the mean size of both errors, where the running baselines begin."""
+    surprise, alone = _errors(_scorer(past, before), judged)
+    usual_past, pool_usual_past = _sizes(judged, surprise, len(past.entities))
+    usual_peers, pool_usual_peers = _sizes(judged, alone, len(past.entities))
+    return replace(
+        before,
+        usual_past=usual_past,
+        usual_peers=usual_peers,
+        pool_usual_past=pool_usual_past,
+        pool_usual_peers=pool_usual_peers,
     )
+
+
+def _sizes(judged: Judged, error: Floats, entities: int) -> tuple[Floats, Floats]:
+    """Return the mean size of an error `(entities, signals)`, and of the pool `(signals,)`."""
+    size, seen = np.abs(error), judged.seen
+    pool = np.maximum(_mean(size, seen), USUAL_FLOOR)
+    own = np.tile(pool, (entities, 1))
+    for index, mine in _of_each(judged.entity):
+        count = seen[mine].sum(axis=0)
+        weight = count / (count + USUAL_PRIOR)
+        own[index] = weight * _mean(size[mine], seen[mine]) + (1.0 - weight) * pool
+    return own.astype(np.float32), pool.astype(np.float32)
+
+
+def _errors(scorer: Scorer, judged: Judged) -> tuple[Floats, Floats]:
+    both = np.empty((2, *judged.newest.shape), np.float32)
+    for start in range(0, len(judged.end), CHUNK_WINDOWS):
+        part = slice(start, start + CHUNK_WINDOWS)
+        both[:, part] = scorer.errors(
+            judged.entity[part], judged.newest[part], judged.seen[part], judged.expected[part]
+        )
+    return both[0], both[1]
+
+
+def _experienced(past: Timeline, judged: Judged, before: Calibration) -> Calibration:
+    """Run the scorer over the windows, and return what it knows in the end, with the tail of its scores."""
+    scorer = _scorer(past, before)
+    raw, learns = np.empty(len(judged.end), np.float32), np.ones(len(judged.end), bool)
+    heads = np.flatnonzero(np.r_[True, np.diff(judged.end) > 0])
+    steps = [slice(start, end) for start, end in zip(heads, np.r_[heads[1:], len(judged.end)], strict=True)]
+    for part in steps:
+        entity, newest = judged.entity[part], judged.newest[part]
+        observed = newest * before.scale[entity] + before.center[entity]
+        seen, expected, reported = judged.seen[part], judged.expected[part], judged.reported[part]
+        raw[part] = scorer.raw(entity, observed, newest, seen, expected, reported, learns[part]).log
+    settled = {index: np.flatnonzero(mine)[SETTLED_STEPS:] for index, mine in _of_each(judged.entity)}
+    medians = {index: float(np.median(raw[mine])) for index, mine in settled.items() if len(mine)}
+    pool_typical = float(np.median(list(medians.values()))) if medians else float(np.median(raw))
+    typical = np.array([medians.get(index, pool_typical) for index in range(len(past.entities))], np.float32)
+    learnt = replace(
+        before,
+        level=scorer.level[: len(typical)],
+        usual_past=scorer.usual_past[: len(typical)],
+        usual_peers=scorer.usual_peers[: len(typical)],
+        typical=typical,
+        pool_typical=pool_typical,
+    )
+    judge = _scorer(past, learnt)
+    beyond = np.empty(len(raw))
+    for part in steps:
+        beyond[part] = judge.beyond(judged.entity[part], raw[part], learns[part])
+    series = [beyond[mine].astype(np.float64) for mine in settled.values() if len(mine)]
+    return replace(learnt, typical=judge.typical[: len(typical)], tail=tails(series, past.definition))
+
+
+def _scorer(past: Timeline, calibration: Calibration) -> Scorer:
+    policies = Policies(past.definition)
+    scorer = Scorer(past.definition, calibration, policies)
+    for stage in (policies, scorer):
+        stage.resize(len(past.entities))
+        for row, entity in enumerate(past.entities):
+            stage.admit(row, entity)
+    return scorer
+
+
+def _of_each(entity: Ints) -> list[tuple[int, Bools]]:
+    return [(int(index), entity == index) for index in np.unique(entity)]
 
 
 def _pool_median(rows: Floats) -> Floats:
@@ -145,7 +274,12 @@ def _pool_median(rows: Floats) -> Floats:
         return np.nan_to_num(np.nanmedian(rows, axis=0)).astype(np.float32)
 
 
-def _usual(error: Floats, seen: Bools) -> Floats:
+def _mean(size: Floats, seen: Bools) -> Floats:
+    total = np.where(seen, size, 0.0).sum(axis=0)
+    return np.asarray(total / np.maximum(seen.sum(axis=0), 1))
+
+
+def _tail_scale(error: Floats, seen: Bools) -> Floats:
     """Return the usual error of each signal `(signals,)`, 0 where it was never seen."""
     size = np.where(seen, np.abs(error), np.nan)
     size[:, ~seen.any(axis=0)] = 0.0

@@ -43,7 +43,8 @@ def train(asked: argparse.Namespace, settings: Settings | None) -> int:
             epochs=asked.epochs,
             progress=tell,
         )
-        bar.update(task, total=fitted.metrics["epochs"])
+        epochs = fitted.metrics.get("epochs", 1.0)  # a baseline has none
+        bar.update(task, completed=epochs, total=epochs)
     print(version)  # noqa: T201 -- the result
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from detector.model.networks import build
 from detector.model.runtime import runner
-from detector.stream.nouns import Bools, Floats, Ints
-from detector.stream.score import Calibration, scaled
-from detector.train.calibrate import calibrate, scaling
+from detector.stream.calibration import Calibration
+from detector.stream.nouns import Bools, Floats, Ints, Reconstruct
+from detector.stream.scaling import scaled
+from detector.train import linear
+from detector.train.calibrate import Judged, Scaling, calibrate, scaling
 from detector.train.dataset import DatasetError
 from detector.train.timeline import Timeline
 
@@ -34,9 +36,16 @@ Progress = Callable[[int, int, float, float], None]
 """Called after an epoch with its number, the most there may be, the loss and the held-out loss."""
 
 
+LINEAR_WINDOWS_MAX = 100_000
+"""Windows that linear expectations are fitted to, evenly spread; twice as many changed nothing."""
+CALIBRATION_WINDOWS_MAX = 4_000_000
+"""The newest windows, that many at most, are what scores are calibrated by: of eight signals 400 MB."""
+CHUNK_WINDOWS = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained network and what it takes to judge by it."""
+    """A trained network, or a baseline, and what it takes to judge by it."""
 
     network: Any
     calibration: Calibration
@@ -49,42 +58,69 @@ class _Windows:
     """Where the windows of one part end."""
 
     past: Timeline
-    center: Floats
-    scale: Floats
+    learnt: Scaling
     entity: Ints
     end: Ints
 
     def scaled(self, chosen: Ints) -> tuple[Floats, Bools]:
         entity = self.entity[chosen]
         value, seen = self.past.windows(entity, self.end[chosen])
-        return scaled(value, seen, self.center[entity], self.scale[entity]), seen
+        return scaled(value, seen, self.learnt.center[entity], self.learnt.scale[entity]), seen
+
+    def spread(self, most: int) -> Iterator[tuple[Floats, Bools]]:
+        """Yield so many of them at most, evenly spread, in parts."""
+        chosen = np.linspace(0, len(self.end) - 1, min(len(self.end), most)).astype(np.int64)
+        for start in range(0, len(chosen), CHUNK_WINDOWS):
+            yield self.scaled(chosen[start : start + CHUNK_WINDOWS])
 
 
 def fit(past: Timeline, architecture: str, seed: int, epochs: int, progress: Progress) -> Fitted:
-    """Train a network on all entities of a stream together.
+    """Train a network, or fit a baseline, on all entities of a stream together.
 
-    The last quarter of the windows is held out: it stops the training early and calibrates the scores. No
-    step is judged in both parts; the first windows held out begin with steps that were trained on.
+    The last quarter of the windows is held out: it stops the training early. No step is judged in both parts;
+    the first windows held out begin with steps that were trained on. Scores are calibrated on all windows.
 
     Raises:
         DatasetError: There are too few windows; the message says how many are missing.
     """
-    import keras  # noqa: PLC0415 -- costs seconds and 500 MB
-
-    keras.utils.set_random_seed(seed)
     definition = past.definition
     entity, end = past.ends()
     split = _split(end, definition.window_steps)
     learnt = scaling(past, split)
-    training, held_out = end < split, end >= split
-    _check_enough(int(training.sum()), int(held_out.sum()), definition.window_steps)
-    parts = [_Windows(past, *learnt[:2], entity[part], end[part]) for part in (training, held_out)]
-    network = build(architecture, definition.window_steps, len(definition.signals))
-    metrics = _train(network, parts[0], parts[1], np.random.default_rng(seed), epochs, progress)
-    reconstruct = runner(network)
-    newest, seen, expected = _judged(parts[1], reconstruct)
-    calibration = calibrate(past, newest, seen, expected, parts[1].entity, learnt)
-    return Fitted(network, calibration, metrics, architecture)
+    known, held = end < split, end >= split
+    _check_enough(int(known.sum()), int(held.sum()), definition.window_steps)
+    training, held_out = (_Windows(past, learnt, entity[part], end[part]) for part in (known, held))
+    expectation, reconstruct, metrics = _expectation(
+        architecture, training, held_out, seed=seed, epochs=epochs, progress=progress
+    )
+    newest = slice(max(0, len(end) - CALIBRATION_WINDOWS_MAX), None)
+    judged = _judged(_Windows(past, learnt, entity[newest], end[newest]), reconstruct)
+    calibration = calibrate(past, judged, learnt)
+    return Fitted(expectation, calibration, metrics, architecture)
+
+
+def _expectation(
+    architecture: str, training: _Windows, held_out: _Windows, *, seed: int, epochs: int, progress: Progress
+) -> tuple[Any, Reconstruct, dict[str, float]]:
+    """Return what expects the newest step: as it is saved, as it is run, and how well it does."""
+    definition = training.past.definition
+    signals = len(definition.signals)
+    if architecture == "ewma":
+        baseline = linear.ewma(training.spread(LINEAR_WINDOWS_MAX))
+        return baseline, baseline, {"windows": float(len(training.end))}
+    lags = linear.lags_of(definition.window_steps, signals)
+    known, held = training.spread(LINEAR_WINDOWS_MAX), held_out.spread(LINEAR_WINDOWS_MAX)
+    baseline = linear.pca(known, held, lags)
+    if architecture == "pca":
+        return baseline, baseline, {"windows": float(len(training.end))}
+    import keras  # noqa: PLC0415 -- costs seconds and 500 MB
+
+    keras.utils.set_random_seed(seed)
+    network = build(architecture, definition.window_steps, signals, lags)
+    weights = baseline.weights.reshape(lags * signals, signals)
+    network.get_layer("highway").set_weights([weights, baseline.bias])
+    metrics = _train(network, training, held_out, np.random.default_rng(seed), epochs, progress)
+    return network, runner(network), metrics
 
 
 def _split(end: Ints, window_steps: int) -> int:
@@ -190,12 +226,21 @@ def _batches(count: int, rng: np.random.Generator | None) -> list[Ints]:
     return [order[start : start + BATCH] for start in range(0, most, BATCH)]
 
 
-def _judged(windows: _Windows, reconstruct: Any) -> tuple[Floats, Bools, Floats]:
-    """Return the scaled newest step of every window, what of it was seen, and what the network expects."""
-    newest, masks, expected = [], [], []
-    for start in range(0, len(windows.end), 4096):
-        value, seen = windows.scaled(np.arange(start, min(start + 4096, len(windows.end))))
-        newest.append(value[:, -1])
-        masks.append(seen[:, -1])
-        expected.append(reconstruct(value, seen))
-    return np.concatenate(newest), np.concatenate(masks), np.concatenate(expected)
+def _judged(windows: _Windows, reconstruct: Reconstruct) -> Judged:
+    """Return the scaled newest step of every window, what of it was seen, and what is expected of it."""
+    shape = len(windows.end), len(windows.past.definition.signals)
+    judged = Judged(
+        windows.entity,
+        windows.end,
+        newest=np.empty(shape, np.float32),
+        seen=np.empty(shape, bool),
+        expected=np.empty(shape, np.float32),
+        reported=np.empty(shape, bool),
+    )
+    for start in range(0, shape[0], CHUNK_WINDOWS):
+        part = slice(start, min(start + CHUNK_WINDOWS, shape[0]))
+        value, seen = windows.scaled(np.arange(part.start, part.stop))
+        judged.newest[part], judged.seen[part] = value[:, -1], seen[:, -1]
+        judged.expected[part] = reconstruct(value, seen)
+        judged.reported[part] = seen.any(axis=1)
+    return judged

@@ -56,9 +56,6 @@ def check(dataset: Dataset, definition: Definition) -> None:
 
 
 def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[str, object]:
-    import keras  # noqa: PLC0415 -- loaded by the training already
-    import tensorflow as tf  # noqa: PLC0415 -- same
-
     time_s = dataset.time_s[dataset.train]
     return {
         "architecture": fitted.architecture,
@@ -75,8 +72,18 @@ def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[
             },
         },
         "held_out": {name: round(value, 6) for name, value in fitted.metrics.items()},
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
+        "versions": _versions(fitted.architecture),
     }
+
+
+def _versions(architecture: str) -> dict[str, str]:
+    versions = {"numpy": np.__version__}
+    if architecture not in bundle.BASELINES:
+        import keras  # noqa: PLC0415 -- loaded by the training already
+        import tensorflow as tf  # noqa: PLC0415 -- same
+
+        versions |= {"tensorflow": tf.__version__, "keras": keras.__version__}
+    return versions
 
 
 def without_missing(definition: Definition, dataset: Dataset) -> tuple[Definition, list[str]]:

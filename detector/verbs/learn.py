@@ -16,7 +16,8 @@ def train(verbs: Verbs) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle's directory")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings that define the stream")
     parser.add_argument("--stream", metavar="NAME", help="which of its streams; without, one is inferred")
-    parser.add_argument("--architecture", default="conv1d", choices=["conv1d"])
+    what = "a network (default conv1d), or a baseline that it has to be better than: pca, ewma"
+    parser.add_argument("--architecture", default="conv1d", choices=["conv1d", "pca", "ewma"], help=what)
     parser.add_argument("--seed", type=int, default=0, help="same seed and data, same network (default 0)")
     parser.add_argument("--epochs", type=positive, default=60, help="at most (default 60)")
 

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from detector.stream.bench import Judge
+from detector.stream.calibration import Calibration
 from detector.stream.definition import Definition, Layout, Signal
 from detector.stream.nouns import Bools, Drop, Floats, Message
 from detector.stream.pipeline import StreamPipeline
-from detector.stream.score import Calibration
 from detector.stream.streams import Streams
 
 ENTITIES_MAX = 1000

@@ -17,7 +17,7 @@ from detector.stream.bench import Judge
 from detector.stream.definition import Signal, Witness
 from detector.stream.nouns import Batch
 from detector.stream.pipeline import StreamPipeline
-from detector.stream.score import scaled
+from detector.stream.scaling import scaled
 from detector.stream.window import Ring
 from detector.train import dataset as datasets
 from detector.train.dataset import Dataset

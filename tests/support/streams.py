@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from detector.stream.bench import Judge
+from detector.stream.calibration import Calibration, Tail
 from detector.stream.definition import Definition, Signal
 from detector.stream.nouns import Batch, Bools, Entity, Floats, Outcome, Samples
 from detector.stream.pipeline import StreamPipeline
-from detector.stream.score import Calibration
 
 GAUGE = Signal("level")
 COUNTER = Signal("octets", kind="counter")
@@ -58,20 +58,36 @@ def batch(*records: tuple[str, float, dict[int, float]]) -> Batch:
 
 
 def calibration(
-    width: int, entities: Sequence[Entity] = (), scale: float = 1.0, edge: float = 1.0
+    width: int, entities: Sequence[Entity] = (), scale: float = 1.0, edge: float = 0.3
 ) -> Calibration:
-    """Return a calibration with center 0 for all; a scale that is a power of two loses no bit."""
+    """Return a calibration with center 0 for all; a scale that is a power of two loses no bit.
+
+    Signals are strangers to each other, and the edge is at a raw score of `edge` for every budget: of one
+    signal, a step that is five deviations off is just beyond it.
+    """
     ones, each = np.ones(width, np.float32), np.ones((len(entities), width), np.float32)
+    strangers = np.eye(width, dtype=np.float32)
     return Calibration(
         entities=tuple(entities),
         center=0 * each,
         scale=np.float32(scale) * each,
         error_scale=each,
-        edge=np.full(len(entities), edge, np.float32),
+        level=0 * each,
+        usual_past=each,
+        usual_peers=each,
+        typical=np.zeros(len(entities), np.float32),
+        peers=np.repeat(strangers[None], len(entities), axis=0),
+        whitening=strangers,
         pool_center=0 * ones,
         pool_scale=np.float32(scale) * ones,
         pool_error_scale=ones,
-        pool_edge=edge,
+        pool_level=0 * ones,
+        pool_usual_past=ones,
+        pool_usual_peers=ones,
+        pool_typical=0.0,
+        pool_peers=strangers,
+        tail=Tail(np.log([edge]), np.ones(1), np.full(1, 1e-9), 0.0),
+        history_s=86_400.0,
     )
 
 

@@ -12,8 +12,8 @@ import pytest
 from detector.model import bundle, networks, runtime
 from detector.model.bundle import BundleError
 from detector.model.trained import definition_of, differences
+from detector.stream.calibration import Calibration, Tail
 from detector.stream.definition import BITS_AUTO, Definition, Signal, Witness
-from detector.stream.score import Calibration
 
 FACTS = {"architecture": "stub", "seed": 7}
 DEFINITION = Definition(
@@ -47,16 +47,28 @@ class Unsaveable:
 
 def calibration(**changes):
     two, pool = np.ones((2, 2), np.float32), np.ones(2, np.float32)
+    strangers = np.eye(2, dtype=np.float32)
     whole = Calibration(
         entities=(("r1", "e0"), ("r1", "e1")),
         center=0 * two,
         scale=2 * two,
         error_scale=two,
-        edge=np.array([1.5, 2.5], np.float32),
+        level=3 * two,
+        usual_past=4 * two,
+        usual_peers=5 * two,
+        typical=np.array([1.5, 2.5], np.float32),
+        peers=np.stack([strangers, 2 * strangers]),
+        whitening=6 * strangers,
         pool_center=0 * pool,
         pool_scale=pool,
         pool_error_scale=pool,
-        pool_edge=1.25,
+        pool_level=7 * pool,
+        pool_usual_past=8 * pool,
+        pool_usual_peers=9 * pool,
+        pool_typical=1.25,
+        pool_peers=strangers,
+        tail=Tail(np.array([1.0, 2.0]), np.array([0.1, 0.2]), np.array([0.3, 0.4]), -0.1),
+        history_s=3600.0,
     )
     return replace(whole, **changes)
 
@@ -94,8 +106,10 @@ def swap(version, content, name="calibration.npz"):
 def npz(path, **changes):
     """Return an npz file with the arrays of the calibration, some of them changed or (None) left out."""
     whole = calibration()
-    names = [name for name in Calibration.__dataclass_fields__ if name != "entities"]
-    arrays = {name: np.asarray(getattr(whole, name)) for name in names} | changes
+    names = Calibration.__dataclass_fields__.keys() - {"entities", "tail"}
+    arrays = {name: np.asarray(getattr(whole, name)) for name in names}
+    arrays |= {f"tail_{name}": np.asarray(getattr(whole.tail, name)) for name in Tail.__dataclass_fields__}
+    arrays |= changes
     np.savez(path / "other.npz", **{name: array for name, array in arrays.items() if array is not None})
     return (path / "other.npz").read_bytes()
 
@@ -112,9 +126,10 @@ def test_what_is_saved_comes_back(tmp_path, version):
     whole = calibration()
     learnt = loaded.calibration()
     assert learnt.entities == whole.entities
-    assert learnt.pool_edge == whole.pool_edge
-    for name in ("center", "scale", "error_scale", "edge", "pool_center", "pool_scale", "pool_error_scale"):
+    for name in Calibration.__dataclass_fields__.keys() - {"entities", "tail"}:
         np.testing.assert_array_equal(getattr(learnt, name), getattr(whole, name))
+    for name in Tail.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(learnt.tail, name), getattr(whole.tail, name))
 
 
 def test_the_definition_comes_back(version):
@@ -191,9 +206,9 @@ def test_a_champion_that_points_nowhere_is_replaced_by_the_next(tmp_path, versio
     ("network", "changes", "error"),
     [
         (Unsaveable(), {}, RuntimeError),
-        (Stub(), {"edge": np.array([1.0, np.nan], np.float32)}, BundleError),
+        (Stub(), {"typical": np.array([1.0, np.nan], np.float32)}, BundleError),
         (Stub(), {"scale": np.zeros((2, 2), np.float32)}, BundleError),
-        (Stub(), {"pool_edge": float("inf")}, BundleError),
+        (Stub(), {"pool_typical": float("inf")}, BundleError),
         (Stub(), {"center": np.zeros((3, 2), np.float32)}, BundleError),
         (Stub(), {"center": np.array([["a", "b"]] * 2, object)}, BundleError),
     ],
@@ -211,8 +226,8 @@ def test_a_fact_that_json_cannot_say_leaves_nothing(tmp_path):
 
 
 def test_a_calibration_that_is_refused_names_the_array(tmp_path):
-    with pytest.raises(BundleError, match=r"^calibration: edge is not \(2,\) finite numbers$"):
-        save(tmp_path, edge=np.array([1.0, np.nan], np.float32))
+    with pytest.raises(BundleError, match=r"^calibration: typical is not \(2,\) finite numbers$"):
+        save(tmp_path, typical=np.array([1.0, np.nan], np.float32))
 
 
 # What is refused
@@ -267,8 +282,8 @@ def test_a_champion_without_a_manifest_is_refused(tmp_path, version):
     [
         ("", "Expecting value"),
         ("[]", "not an object"),
-        ("{}", "format None, this program reads 1"),
-        ('{"format": 2}', "format 2, this program reads 1"),
+        ("{}", "format None, this program reads 2"),
+        ('{"format": 1}', "format 1, this program reads 2"),
         ("[" * 100_000, "recursion"),
     ],
 )
@@ -325,13 +340,13 @@ def test_a_manifest_without_what_it_has_to_say_is_refused(version, change, what)
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"edge": np.array([1.0, np.nan])}, "edge is not (2,) finite numbers"),
-        ({"edge": np.array([1.0])}, "edge is not (2,) finite numbers"),
-        ({"edge": np.array([1.0, 0.0])}, "edge is not positive"),
+        ({"typical": np.array([1.0, np.nan])}, "typical is not (2,) finite numbers"),
+        ({"typical": np.array([1.0])}, "typical is not (2,) finite numbers"),
+        ({"tail_rate": np.array([1.0, 0.0])}, "tail_rate is not positive"),
         ({"pool_scale": np.array([-1.0, 1.0])}, "pool_scale is not positive"),
         ({"center": np.zeros((2, 3))}, "center is not (2, 2) finite numbers"),
         ({"center": np.full((2, 2), "x")}, "center is not (2, 2) finite numbers"),
-        ({"pool_edge": np.array([1.0])}, "pool_edge is not () finite numbers"),
+        ({"pool_typical": np.array([1.0])}, "pool_typical is not () finite numbers"),
         ({"scale": None}, "unreadable: 'scale is not a file in the archive'"),
         ({"scale": np.array([[{}, 1], [1, 1]], object)}, "Object arrays cannot be loaded"),
     ],
@@ -449,13 +464,13 @@ KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't acce
 
 @KERAS
 def test_a_keras_network_comes_back_and_judges_as_before(tmp_path):
-    network = networks.conv1d(DEFINITION.window_steps, len(DEFINITION.signals))
+    network = networks.conv1d(DEFINITION.window_steps, len(DEFINITION.signals), 3)
     version = save(tmp_path, network)
     value = np.random.default_rng(0).normal(size=(3, 8, 2)).astype(np.float32)
     seen = np.ones(value.shape, bool)
     judge = runtime.load_judge(bundle.load(version))
     np.testing.assert_array_equal(judge.reconstruct(value, seen), runtime.runner(network)(value, seen))
-    assert judge.calibration.pool_edge == 1.25
+    assert judge.calibration.pool_typical == 1.25
 
 
 @KERAS

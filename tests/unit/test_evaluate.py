@@ -14,6 +14,8 @@ from detector.stream.definition import Signal
 from tests.support.evaluations import NAN, STEP_S, dataset, evaluated, event, spiky
 from tests.support.streams import START_S, definition
 
+pytestmark = pytest.mark.usefixtures("prompt_scores")
+
 A, B = ("a",), ("b",)
 ON_A, ON_B = {"device": "a"}, {"device": "b"}
 
@@ -64,7 +66,7 @@ def test_a_step_without_a_score_ranks_below_all_others_and_is_counted():
     assert np.isnan(score[:3]).all()
     assert np.isnan(score[10:20]).all()
     assert found.unscored == np.isnan(score).sum() < 20
-    assert set(ranked(score)[np.isnan(score)]) == {np.nanmin(score) - 1.0}
+    assert set(ranked(score)[np.isnan(score)]) == {float(np.nanmin(score)) - 1.0}
     assert not ranked(np.full(3, np.nan)).any()
 
 

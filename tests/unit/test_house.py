@@ -30,9 +30,15 @@ HELPERS = {
     "detector.stream.align": {"detector.stream.counters"},
     "detector.stream.counters": {"detector.stream.restarts"},
     "detector.stream.policy": {"detector.stream.selector"},
-    "detector.stream.score": {"detector.stream.policy"},
+    "detector.stream.score": {
+        "detector.stream.calibration",
+        "detector.stream.energy",
+        "detector.stream.policy",
+        "detector.stream.scaling",
+    },
     "detector.stream.maintenance": {"detector.stream.roster", "detector.stream.selector"},
     "detector.stream.bench": {
+        "detector.stream.calibration",
         "detector.stream.maintenance",
         "detector.stream.policy",
         "detector.stream.roster",

@@ -14,6 +14,8 @@ from detector.stream.streams import Streams
 from detector.stream.switch import Switch
 from tests.support.streams import START_S, Signal, batch, definition, feed, judge
 
+pytestmark = pytest.mark.usefixtures("prompt_scores")
+
 PLANNED = Maintenance("core", match=(("device", "spine*"),))
 SWITCHED = Maintenance("lab", match=(("port", "eth*"),), topic="maintenance/{device}", max_s=100.0)
 ENTITIES = [("spine1", "eth0"), ("leaf1", "eth0"), ("leaf1", "lo"), ("leaf2", "eth0")]

@@ -42,14 +42,14 @@ def test_a_new_entity_is_scored_with_its_first_full_window_and_not_before():
 
 
 def test_an_episode_opens_explains_itself_and_closes():
-    """Steps 1 to 4 and 8 to 12 are normal, 5 to 7 are five times the edge."""
+    """Steps 1 to 4 and from 8 on are normal; what 5 to 7 came to takes six steps to be forgotten."""
     stream = StreamPipeline(definition(), judge(entities=[("r",)]))
-    values = [0, 0, 0, 0, 5, 5, 5, 0, 0, 0, 0, 0]
+    values = [0, 0, 0, 0, 5, 5, 5] + 10 * [0]
     records = [("r", 10.0 * step, {0: value}) for step, value in enumerate(values, 1)]
     began, ended = onsets_and_closures(run(stream, records[:7]))
     assert (began, ended) == ([50.0], [])
     assert stream.bench.why[0].observed.tolist() == [[5.0]]
-    assert onsets_and_closures(run(stream, records[7:])) == ([], [100.0])
+    assert onsets_and_closures(run(stream, records[7:])) == ([], [160.0])
     assert stream.bench.why == {}
     assert stream.bench.episodes_total == 1
 
@@ -96,7 +96,7 @@ def test_a_row_used_again_is_another_entity_in_every_stage():
     assert first.steps.seen.tolist() == [[True, False]], "a counter's first look says no rate"
     scores = [outcome.scores for outcome in outcomes if outcome.scores is not None]
     assert [one.step for one in scores] == [int(START_S) // 10 + 104, int(START_S) // 10 + 105]
-    assert scores[0].score.tolist() == [0.0], "scaled by its own window"
+    assert scores[0].contribution.tolist() == [[0.0, 0.0]], "scaled by its own window"
     assert not stream.align.discontinuities.any()
 
 

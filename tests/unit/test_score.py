@@ -1,24 +1,19 @@
 """Windows become scores: 1.0 is the edge, contributions add up to 1, the unseen is innocent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.stream.align import VALUE_MAX
+from detector.stream.calibration import WEEK_S, Tail, edge
 from detector.stream.definition import Signal
 from detector.stream.nouns import Windows
 from detector.stream.policy import Policies
-from detector.stream.score import (
-    CLIP,
-    Scorer,
-    blend_scaling,
-    errors,
-    raw_scores,
-    robust_scaling,
-    scale_floor,
-    scaled,
-)
+from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor, scaled
+from detector.stream.score import HABIT_MAX, Scorer, past_errors
 from tests.support.streams import COUNTER, GAUGE, calibration, definition
 
 KNOWN = (("known",),)
@@ -30,8 +25,8 @@ def windows(value, seen=None):
     return Windows(9, np.array([0]), value, np.ones(value.shape, bool) if seen is None else np.array([seen]))
 
 
-def scorer(*signals, entity=("known",), learnt=None, rows=1):
-    stream = definition(*signals)
+def scorer(*signals, entity=("known",), learnt=None, rows=1, **changed):
+    stream = definition(*signals, **changed)
     policies = Policies(stream)
     policies.resize(rows)
     made = Scorer(stream, learnt or calibration(len(signals), KNOWN), policies)
@@ -46,9 +41,11 @@ def score(one, shown, expected):
 
 
 def test_a_score_of_1_is_exactly_the_edge():
-    one = scorer(GAUGE, GAUGE, learnt=calibration(2, KNOWN, edge=3.0))
-    assert score(one, windows([[0, 0], [3, 3]]), [0, 0]).score.tolist() == [1.0]
-    assert score(one, windows([[0, 0], [3, 3.0001]]), [0, 0]).score[0] > 1.0
+    first = score(scorer(GAUGE), windows([[3.0]]), [0]).score[0]
+    assert first > 0
+    learnt = calibration(1, KNOWN, edge=0.3 * float(first))
+    again = score(scorer(GAUGE, learnt=learnt), windows([[3.0]]), [0])
+    np.testing.assert_allclose(again.score, [1.0], rtol=1e-4)
 
 
 @given(
@@ -57,9 +54,10 @@ def test_a_score_of_1_is_exactly_the_edge():
 )
 def test_contributions_add_up_to_1_or_are_all_0_without_an_error(value, expected):
     scores = score(scorer(GAUGE, GAUGE, GAUGE), windows([value]), expected)
-    if scores.score[0] > 0:
-        assert scores.contribution.sum() == pytest.approx(1, abs=1e-5)
+    total = scores.contribution.sum()
+    assert total == pytest.approx(1, abs=1e-5) or not total
     assert (scores.contribution >= 0).all()
+    assert np.isfinite(scores.score).all()
 
 
 def test_contributions_of_the_smallest_errors_add_up_to_1_too():
@@ -67,32 +65,103 @@ def test_contributions_of_the_smallest_errors_add_up_to_1_too():
     assert scores.contribution.tolist() == [[0.5, 0.5]]
 
 
-def test_a_signal_contributes_by_the_square_of_its_error():
-    scores = score(scorer(GAUGE, GAUGE), windows([[1, -3]]), [0, 0])
-    np.testing.assert_allclose(scores.contribution, [[0.1, 0.9]], rtol=1e-6)
+def test_the_signal_that_is_further_off_contributes_more():
+    scores = score(scorer(GAUGE, GAUGE), windows([[1, -9]]), [0, 0])
+    assert scores.contribution[0, 1] > 0.95
     assert scores.direction.tolist() == [[1, -1]]
 
 
-def test_unseen_signals_contribute_nothing_and_do_not_dilute_the_others():
+def test_unseen_signals_contribute_nothing_and_stay_as_they_were():
+    one = scorer(GAUGE, GAUGE)
     seen = np.array([[True, True], [True, False]])
-    scores = score(scorer(GAUGE, GAUGE), windows([[0, 0], [2, 9]], seen), [0, 0])
-    assert scores.score.tolist() == [2.0]
+    scores = score(one, windows([[0, 0], [2, 9]], seen), [0, 0])
     assert scores.contribution.tolist() == [[1.0, 0.0]]
     assert np.isnan(scores.observed[0, 1])
+    before = one.usual_past[0].copy(), one.level[0].copy()
+    score(one, windows([[0, 0], [2, 9]], seen), [0, 0])
+    assert (one.usual_past[0, 1], one.level[0, 1]) == (before[0][1], before[1][1])
+    assert one.usual_past[0, 0] != before[0][0]
 
 
-@pytest.mark.parametrize(("direction", "above", "below"), [("both", 2, 2), ("above", 2, 0), ("below", 0, 2)])
+@pytest.mark.parametrize(("direction", "above", "below"), [("both", 1, 1), ("above", 1, 0), ("below", 0, 1)])
 def test_only_a_deviation_in_the_direction_of_the_signal_counts(direction, above, below):
-    one = scorer(Signal("x", direction=direction))
-    assert score(one, windows([[2]]), [0]).score.tolist() == [above]
-    assert score(one, windows([[-2]]), [0]).score.tolist() == [below]
+    signal = Signal("x", direction=direction)
+    assert (score(scorer(signal), windows([[9]]), [0]).contribution > 0).tolist() == [[above]]
+    assert (score(scorer(signal), windows([[-9]]), [0]).contribution > 0).tolist() == [[below]]
+
+
+def test_what_lasts_is_smoothed_higher_than_a_spike():
+    one = scorer(GAUGE)
+    rising = [score(one, windows([[9.0]]), [0]).score[0] for _ in range(10)]
+    assert (np.diff(rising) > 0).all()
+    falling = [score(one, windows([[0.0]]), [0]).score[0] for _ in range(10)]
+    assert (np.diff(falling) < 0).all()
+
+
+def test_an_anomaly_cannot_teach_the_baseline_more_than_three_times_itself():
+    """A spike of a thousand deviations moves the baseline as one of three does."""
+    wild, mild = scorer(GAUGE), scorer(GAUGE)
+    score(wild, windows([[1000.0]]), [0])
+    score(mild, windows([[3.0]]), [0])
+    np.testing.assert_allclose(wild.usual_past, mild.usual_past)
+
+
+def test_a_level_that_lasts_is_the_new_normal_and_never_if_so_said():
+    raw = {}
+    for after_s in (3600.0, np.inf):
+        one = scorer(GAUGE, normal_after_s=after_s)
+        raw[after_s] = [score(one, windows([[9.0]]), [0]).score[0] for _ in range(4000)]
+    assert raw[3600.0][-1] < 0.05 * max(raw[3600.0])
+    assert raw[np.inf][-1] == max(raw[np.inf])
+
+
+def test_who_must_not_teach_is_scored_and_teaches_nothing():
+    one = scorer(GAUGE)
+    before = [getattr(one, name).copy() for name in ("usual_past", "usual_peers", "level", "typical")]
+    shown = windows([[9.0]])
+    told = one.score(shown, one.scaled(shown)[:, -1], np.zeros((1, 1), np.float32), learn=np.zeros(1, bool))
+    assert told.score[0] > 1.0
+    for name, array in zip(("usual_past", "usual_peers", "level", "typical"), before, strict=True):
+        np.testing.assert_array_equal(getattr(one, name), array)
+
+
+def test_an_alarm_makes_the_next_one_need_more_and_that_is_forgotten():
+    one, other = scorer(GAUGE), scorer(GAUGE)
+    one.alarmed(np.array([0]))
+    habit = score(one, windows([[9.0]]), [0]).score / score(other, windows([[9.0]]), [0]).score
+    assert 0.85 < habit[0] < 0.95
+    for _ in range(100):
+        one.alarmed(np.array([0]))
+    assert one.habit[0] == np.float32(HABIT_MAX)
+
+
+def test_signals_that_move_together_as_they_always_do_are_no_surprise_to_each_other():
+    learnt = calibration(2, KNOWN)
+    learnt = replace(learnt, peers=np.array([[[1.0, -0.9], [-0.9, 1.0]]], np.float32))
+    one = scorer(GAUGE, GAUGE, learnt=learnt)
+    row, seen, nothing = np.zeros(2, int), np.ones((2, 2), bool), np.zeros((2, 2), np.float32)
+    _, alone = one.errors(row, np.array([[4.0, 4.0], [4.0, -4.0]], np.float32), seen, nothing)
+    together, apart = abs(alone)
+    assert together.max() < 0.5
+    assert apart.min() > 7.0
+
+
+def test_a_budget_ten_times_as_large_has_a_lower_edge():
+    tail = Tail(np.array([1.0]), np.array([0.01]), np.array([0.4]), -0.1)
+    edges = [edge(tail, budget, 10.0) for budget in (0.1, 1.0, 10.0, 100.0, 1000.0, 1e9)]
+    assert edges == sorted(edges, reverse=True)
+    straight = edge(replace(tail, shape=0.0), 1.0, 10.0)
+    assert straight == pytest.approx(1.0 + 0.4 * np.log(0.01 * WEEK_S / 10.0)), "of an exponential"
+    assert edges[1] < straight, "a bounded tail ends sooner"
 
 
 def test_observed_and_expected_are_in_raw_units():
     learnt = calibration(1, KNOWN, scale=4.0)
     learnt.center[:] = 100.0
+    scores = score(scorer(GAUGE, learnt=learnt), windows([[108]]), [-0.5])
+    assert (scores.observed.tolist(), scores.expected.tolist()) == ([[108.0]], [[98.0]])
     scores = score(scorer(GAUGE, learnt=learnt), windows([[108]]), [0.5])
-    assert (scores.observed.tolist(), scores.expected.tolist()) == ([[108.0]], [[102.0]])
+    assert scores.expected.tolist() == [[100.0]], "its level, for that is further off than the expectation"
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-9, 5.0, 1e9, VALUE_MAX, -VALUE_MAX])
@@ -100,7 +169,8 @@ def test_observed_and_expected_are_in_raw_units():
 def test_a_constant_that_is_expected_to_stay_is_never_anomalous(level, signal):
     one = scorer(signal, entity=("unknown",))
     scores = score(one, windows([[level]] * 8), [0])
-    assert scores.score.tolist() == [0.0]
+    assert scores.score[0] < 0.01
+    assert scores.contribution.tolist() == [[0.0]]
     assert scores.expected[0, 0] == pytest.approx(level, rel=1e-6)
 
 
@@ -113,9 +183,6 @@ def test_an_unknown_entity_is_scaled_by_its_first_window_and_the_pool_and_keeps_
     assert abs(shown).max() < 1.0, "centered by its own level, not by the pool's"
     later = windows(np.array([[999.0], [1009.0]] * 8))
     np.testing.assert_allclose(one.scaled(later)[0, 0], shown[0, 0])
-    unit = (1001.0 - 1000.0) / shown[0, 1, 0]
-    scores = score(one, windows([[1000.0 + 4.0 * unit]]), [0])
-    np.testing.assert_allclose(scores.score, 4.0 / 2.0, rtol=1e-5)
 
 
 def test_a_row_used_again_is_scaled_anew():
@@ -171,14 +238,8 @@ def test_scaled_values_are_clipped_and_0_until_seen():
 
 
 def test_an_expectation_beyond_the_clip_is_no_error_of_what_is_clipped_there():
-    one = np.ones((1, 1), np.float32)
-    seen = np.ones((1, 1), bool)
-    error = errors(CLIP * one, seen, 50.0 * one, one, np.zeros(1, np.float32))
-    assert error.tolist() == [[0.0]]
-
-
-def test_nothing_seen_is_a_raw_score_of_0():
-    assert raw_scores(np.zeros((1, 2), np.float32), np.zeros((1, 2), bool)).tolist() == [0.0]
+    one, seen = np.ones((1, 1), np.float32), np.ones((1, 1), bool)
+    assert past_errors(CLIP * one, seen, 50.0 * one).tolist() == [[0.0]]
 
 
 def test_calibration_is_by_name_not_by_place():
