@@ -133,6 +133,14 @@ class Bench:
         names[~taken] = None
         return list(names)
 
+    def judged(self) -> Bools:
+        """Return of which rows it is known whether they are well, and told; without a `Judge`: they speak."""
+        if self._scorer is None:
+            return self._roster.taken() & ~self.policies.muted
+        full, enough = self._ring.states()
+        known = (full & enough) | self.decider.active | self.silence.silent
+        return np.asarray(known & ~self.policies.muted)
+
     # Verdicts
 
     def take(self, steps: Steps) -> Closed:

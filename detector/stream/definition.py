@@ -138,6 +138,10 @@ class Definition:
     close_below: float = 0.7  # and closes when it is below this edge
     close_steps: int = 5  # for `close_steps` scored steps in a row
     policies: tuple[Policy, ...] = ()  # of some entities
+    groups: tuple[tuple[str, ...], ...] | None = None  # levels it brings in; None: see `levels.levels_of`
+    group_patterns: tuple[
+        tuple[str, str], ...
+    ] = ()  # (label of the entity, RE2 expression whose named groups are labels to group by)
 
     @property
     def signal_names(self) -> tuple[str, ...]:

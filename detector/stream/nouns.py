@@ -203,6 +203,13 @@ class State(StrEnum):
     UNSCORED = "unscored"  # the stream has no bundle: it is recorded, not judged
 
 
+class Alarm(StrEnum):
+    """What an operator is told of an entity."""
+
+    ANOMALY = "anomaly"  # an episode is open
+    SILENCE = "silence"  # it stopped speaking
+
+
 class Onset(NamedTuple):
     """An episode begins, or (see `Closure`) ends."""
 

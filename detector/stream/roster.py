@@ -28,6 +28,7 @@ class Roster:
         self._row: dict[Entity, int] = {}
         self._free: list[int] = []
         self._sharing: dict[tuple[int, ...], dict[Entity, set[int]]] = {}
+        self._turnover: set[int] = set()
         self.entities: list[Entity | None] = []
         self.refused: Counter[Drop] = Counter()
 
@@ -62,6 +63,7 @@ class Roster:
         self._row[entity] = row
         self._of_device[entity[:1]] += 1
         self.entities[row] = entity
+        self._turnover.add(row)
         for places, sharing in self._sharing.items():
             sharing.setdefault(_at(places, entity), set()).add(row)
         return row
@@ -82,7 +84,13 @@ class Roster:
                 for places, sharing in self._sharing.items():
                     _discard(sharing, _at(places, entity), row)
                 self.entities[row] = None
+                self._turnover.add(row)
                 self._free.append(row)
+
+    def turnover(self) -> list[int]:
+        """Return the rows that had another inhabitant, or none, when this was last asked."""
+        rows, self._turnover = sorted(self._turnover), set()
+        return rows
 
     def sharing(self, places: tuple[int, ...], labels: Entity) -> Collection[int]:
         """Return the rows of the entities that have these labels at these places.

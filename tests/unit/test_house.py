@@ -50,6 +50,20 @@ HELPERS = {
         "detector.stream.clock",
         "detector.stream.roster",
     },
+    "detector.stream.levels": {"detector.stream.decode.patterns"},
+    "detector.stream.census": {"detector.stream.levels", "detector.stream.pipeline"},
+    "detector.stream.crowd": {
+        "detector.stream.census",
+        "detector.stream.chance",
+        "detector.stream.levels",
+        "detector.stream.pipeline",
+    },
+    "detector.stream.groups": {
+        "detector.stream.census",
+        "detector.stream.crowd",
+        "detector.stream.identity",
+        "detector.stream.pipeline",
+    },
     "detector.stream.streams": {
         "detector.stream.decode",
         "detector.stream.decode.records",
