@@ -15,9 +15,12 @@ from detector.stream.decode import FORMATS, decoder
 from detector.stream.decode.topic import Template
 from detector.stream.definition import REFRESH_STEPS, Definition
 from detector.stream.filters import outermost
+from detector.stream.levels import check_levels
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 """What Prometheus accepts as a label name; entity labels become Prometheus labels as they are."""
+LEVELS_MAX = 16
+"""Of a stream: each costs every entity a look-up, and the more groups there are, the more it takes."""
 LABELS_RESERVED = frozenset({"stream", "signal", "state", "level", "reason", "le", "instance", "job"})
 COLUMNS_RESERVED = frozenset({"time", "train", "score", "anomalous"})
 """What recordings and scores call their own columns, beside a column an entity label or signal."""
@@ -56,6 +59,8 @@ class StreamSettings(Part):
     open_window_steps: int = Field(3, ge=1, le=64)
     close_below: float = Field(0.7, gt=0, le=1)
     close_steps: int = Field(5, ge=1, le=64)
+    groups: list[list[str]] | None = Field(None, max_length=LEVELS_MAX)
+    group_patterns: dict[str, str] = Field({}, max_length=LEVELS_MAX)
     policies: list[PolicySettings] = Field([], max_length=POLICIES_MAX)
 
     @field_validator("format")
@@ -118,6 +123,7 @@ class StreamSettings(Part):
         if definition.silence_s < self.step_s:
             raise ValueError("silence_s or expire_s is less than step_s: every entity would be silent")
         decoder(definition)
+        check_levels(definition, LABELS_RESERVED | COLUMNS_RESERVED)
         return self
 
     @property
@@ -164,5 +170,7 @@ class StreamSettings(Part):
             open_window_steps=self.open_window_steps,
             close_below=self.close_below,
             close_steps=self.close_steps,
+            groups=None if self.groups is None else tuple(tuple(level) for level in self.groups),
+            group_patterns=tuple(self.group_patterns.items()),
             policies=tuple(policy.policy() for policy in self.policies),
         )

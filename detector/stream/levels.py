@@ -8,7 +8,7 @@ its BGP peers and with the device itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from detector.stream.decode.patterns import pattern_groups, pattern_reader
 from detector.stream.definition import Definition
@@ -39,6 +39,39 @@ def levels(definitions: Iterable[Definition]) -> tuple[Level, ...]:
     """Return the levels of all streams, each once, in whatever order its labels stand."""
     found = {frozenset(level): level for one in reversed(list(definitions)) for level in levels_of(one)}
     return tuple(reversed(found.values()))
+
+
+def check_levels(definition: Definition, reserved: Container[str]) -> None:
+    """Refuse levels that no entity of a stream can have, and labels that nobody groups by.
+
+    Args:
+        definition: The stream.
+        reserved: Names that a label may not have.
+
+    Raises:
+        ValueError: What is wrong, the key first.
+    """
+    for label, _ in definition.group_patterns:
+        if label not in definition.entity:
+            raise ValueError(f"group_patterns: {label!r} is no label of the entity")
+    _check_found(definition, reserved)
+    for level in definition.groups or ():
+        if not level or len(set(level)) < len(level):
+            raise ValueError(f"groups: {list(level)}: a group has a label at least, and none twice")
+        for label in level:
+            if label not in group_labels(definition):
+                raise ValueError(f"groups: {label!r} is no label of the entity, and no pattern finds it")
+
+
+def _check_found(definition: Definition, reserved: Container[str]) -> None:
+    labels = group_labels(definition)
+    for label in labels[len(definition.entity) :]:
+        if not label.isascii() or label.startswith("__"):
+            raise ValueError(f"group_patterns: {label!r} is not a legal Prometheus label name")
+        if label in reserved or labels.count(label) > 1:
+            raise ValueError(f"group_patterns: {label!r} is taken")
+        if not any(label in level for level in levels_of(definition)):
+            raise ValueError(f"group_patterns: {label!r} is in none of groups")
 
 
 def reader(definition: Definition, level: Level) -> Callable[[Entity], Values | None] | None:

@@ -165,6 +165,13 @@ MESSAGES = {
     "policy-weight": "streams.0.policies.0.signals.octets.weight: Input should be greater than or equal to 0",
     "policy-not-a-number": "streams.0.policies.0.signals.octets.valid_max: not a number",
     "policy-empty-glob": "streams.0.policies.0.match.device: String should have at least 1 character",
+    "groups-unknown-label": "streams.0: groups: 'site' is no label of the entity, and no pattern finds it",
+    "groups-empty": "streams.0: groups: []: a group has a label at least, and none twice",
+    "group-pattern-of-an-unknown-label": "streams.0: group_patterns: 'host' is no label of the entity",
+    "group-pattern-illegal": "streams.0: group_patterns: '__site' is not a legal Prometheus label name",
+    "group-pattern-taken": "streams.0: group_patterns: 'device' is taken",
+    "group-pattern-unused": "streams.0: group_patterns: 'site' is in none of groups",
+    "group-pattern-malformed": "streams.0: pattern '(?P<site>.+': missing ): (?P<site>.+",
     "two-problems": "mqtt.port: Input should be greater than or equal to 1\n"
     "mqtt.qos: Input should be 0, 1 or 2",
 }
