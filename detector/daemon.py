@@ -36,13 +36,15 @@ from detector.edge.snapshot import (
     refused_examples,
     stream_snapshot,
 )
-from detector.journal import Hearing, Kinds, Refusals, tell
+from detector.edge.snapshot_groups import groups_snapshot
+from detector.journal import Hearing, Kinds, Refusals, tell, tell_groups
 from detector.logs import say
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
 from detector.recorders import Recorders
 from detector.settings import Settings, SettingsError, password
 from detector.stream.bench import Judge
+from detector.stream.groups import Groups
 from detector.stream.nouns import Bools, Floats, Message, Outcome, Reconstruct
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
@@ -83,7 +85,7 @@ class Daemon:
         self._registry = CollectorRegistry()
         self._snapshot = Snapshot(time.time(), ("the networks are loading",))
         self._durations: Durations = register(self._registry, lambda: self._snapshot)
-        self._streams = Streams([])
+        self._streams, self._groups = Streams([]), Groups([])
         self._stopping = False
         self._sign_of_life_s = 0.0
         self._status = ""
@@ -143,7 +145,7 @@ class Daemon:
             streams.append(StreamPipeline(definition, judge))
             version = loaded.version if loaded else "none"
             say(LOG, "stream", name=stream.name, filter=",".join(stream.subscriptions), bundle=version)
-        self._streams = Streams(streams)
+        self._streams, self._groups = Streams(streams), Groups(streams)
 
     def _timed(self, judge: Judge) -> Judge:
         inner = judge.reconstruct
@@ -188,6 +190,7 @@ class Daemon:
             with self._durations.tick.time():
                 for stream, outcome in self._streams.tick(now_s):
                     self._tell(stream, outcome)
+                tell_groups(self._streams.streams, self._groups, self._groups.sync())
             self._take_snapshot()
         elif now_s - self._snapshot.time_s > SNAPSHOT_S:
             self._take_snapshot()
@@ -203,7 +206,9 @@ class Daemon:
             self._durations.score_latency.observe(time.time() - outcome.time_s)
         if self._recorders:
             self._recorders.add(stream, outcome)
-        tell(stream, outcome)
+        gathering = self._groups.take(stream, outcome)
+        tell_groups(self._streams.streams, self._groups, gathering)
+        tell(stream, outcome, self._groups)
 
     def _take_snapshot(self) -> None:
         mqtt, streams = self._subscriber.snapshot(), tuple(self._stream_snapshots())
@@ -216,6 +221,7 @@ class Daemon:
             messages_dropped={reason.value: count for reason, count in dropped.items()},
             examples=self._subscriber.examples() | refused_examples(self._streams),
             streams=streams,
+            groups=groups_snapshot(self._groups),
             recordings=self._recorders.snapshot() if self._recorders else None,
         )
         self._tell_status()

@@ -6,20 +6,26 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
 from detector.edge.snapshot import Snapshot
 from detector.logs import say
+from detector.stream.crowd import Key
 from detector.stream.definition import Definition, Signal
-from detector.stream.nouns import Discontinuity, Drop, Entity, Outcome
+from detector.stream.groups import Gathering, GroupEpisode, Groups
+from detector.stream.identity import alarm_id
+from detector.stream.nouns import Alarm, Discontinuity, Drop, Entity, Outcome
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.policy import broken_key
 
 LOG = logging.getLogger("detector.daemon")
 
-SILENT_NAMED = 5
-"""Entities named in a line about silence."""
+NAMED = 5
+"""Entities named in a line about many."""
+GROUPS_TOLD = 20
+"""Alarms of groups with a line of their own in a step: without a level for it, a site is hundreds."""
 FALLS_MIN = 20
 """Falls of a counter that are no chance: a gauge makes them in some minutes,"""
 FALL_SHARE_MAX = 0.05
@@ -36,15 +42,22 @@ ORDINARY = {Drop.RETAINED, Drop.REDELIVERED, Drop.LATE, Drop.DUPLICATE, Drop.HIS
 """Of these some come on a good day too; they are told, and not as a warning."""
 
 
-def tell(stream: StreamPipeline, outcome: Outcome) -> None:
-    """Log what a step came to: episodes that began and ended, who fell silent, who speaks again."""
+def tell(stream: StreamPipeline, outcome: Outcome, groups: Groups) -> None:
+    """Log what a step came to: episodes that began and ended, who fell silent, who speaks again.
+
+    What is part of an alarm of a group, which has a line of its own, is no warning.
+    """
     definition = stream.definition
+    name = definition.name
     for onset in outcome.onsets:
+        episode = groups.episode_of((name, onset.entity))
         _say_of(
             definition,
             onset.entity,
             "anomaly",
-            logging.WARNING,
+            logging.INFO if episode else logging.WARNING,
+            id=alarm_id(Alarm.ANOMALY, name, onset.entity, onset.time_s),
+            **({"group": episode.id} if episode else {}),
             onset_s=onset.time_s,
             at_s=outcome.time_s,
             score=float(stream.bench.decider.score[onset.row]),
@@ -56,15 +69,55 @@ def tell(stream: StreamPipeline, outcome: Outcome) -> None:
             closure.entity,
             "anomaly over",
             logging.INFO,
+            id=alarm_id(Alarm.ANOMALY, name, closure.entity, closure.onset_s),
             onset_s=closure.onset_s,
             lasted_s=closure.time_s - closure.onset_s,
             score_max=closure.score_max,
         )
-    for event, entities in (("silent", outcome.silenced), ("speaking again", outcome.speaking_again)):
-        if entities:
-            # One line a step: a dead site must not write a hundred thousand.
-            some = ", ".join(" ".join(entity) for entity in entities[:SILENT_NAMED])
-            say(LOG, event, logging.WARNING, stream=definition.name, entities=len(entities), first=some)
+    alone = any(groups.episode_of((name, entity)) is None for entity in outcome.silenced)
+    _tell_many(name, "silent", outcome.silenced, logging.WARNING if alone else logging.INFO)
+    _tell_many(name, "speaking again", outcome.speaking_again, logging.WARNING)
+
+
+def _tell_many(stream: str, event: str, entities: Sequence[Entity], level: int) -> None:
+    """Log one line a step: a dead site must not write a hundred thousand."""
+    if entities:
+        some = ", ".join(" ".join(entity) for entity in entities[:NAMED])
+        say(LOG, event, level, stream=stream, entities=len(entities), first=some)
+
+
+def tell_groups(streams: Sequence[StreamPipeline], groups: Groups, gathering: Gathering) -> None:
+    """Log what a step came to for groups: one line an alarm of a group, with its first members."""
+    for event, episodes in (("group anomaly", gathering.begun), ("group anomaly grows", gathering.grown)):
+        for episode in islice(episodes.values(), GROUPS_TOLD):
+            stands = groups.standing(episode)
+            facts = {"anomalous": stands.anomalous, "entities": stands.entities}
+            facts |= {"members": len(episode.members)}
+            first = "; ".join(_member(streams, key) for key in islice(episode.members, NAMED))
+            _say_of_group(episode, event, logging.WARNING, at_s=gathering.time_s, **facts, first=first)
+        if len(episodes) > GROUPS_TOLD:
+            say(LOG, f"{event}: more", logging.WARNING, groups=len(episodes) - GROUPS_TOLD)
+    for id_, episode in gathering.absorbed.items():
+        _say_of_group(episode, "group anomaly joined by", logging.INFO, other=id_)
+    for episode in gathering.ended.values():
+        lasted_s = gathering.time_s - episode.onset_s
+        _say_of_group(
+            episode, "group anomaly over", logging.INFO, lasted_s=lasted_s, members=len(episode.ever)
+        )
+
+
+def _say_of_group(episode: GroupEpisode, event: str, level: int, /, **facts: object) -> None:
+    labels = dict(zip(episode.group.level, episode.group.values, strict=True))
+    by = "/".join(episode.group.level)
+    say(LOG, event, level, **{**labels, "by": by, "id": episode.id, "onset_s": episode.onset_s, **facts})
+
+
+def _member(streams: Sequence[StreamPipeline], key: Key) -> str:
+    """Return a member of an alarm of a group, and what is wrong with it."""
+    stream = next(one for one in streams if one.definition.name == key[0])
+    row = stream.roster.get(key[1])
+    why = "" if row is None else _leading_signals(stream, row, 1) or "silent"
+    return f"{' '.join(key[1])} ({why})"
 
 
 class Kinds:

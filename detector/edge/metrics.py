@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from detector import __version__
 from detector.edge.families import Labels, Rows, by_reason, counter, gauge, histogram, info
+from detector.edge.metrics_groups import group_families
 from detector.edge.metrics_recordings import recording_families
 from detector.edge.snapshot import ConnectFailure, MqttSnapshot, Snapshot, StreamSnapshot
 from detector.stream.nouns import ENTITY_REASONS, MESSAGE_REASONS, SAMPLE_REASONS, Entity, State
@@ -96,6 +97,7 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _streams(snapshot.streams)
     yield from _entities(snapshot.streams)
     yield from _episodes(snapshot.streams)
+    yield from group_families(snapshot.groups, {one.name: one.labels for one in snapshot.streams})
     yield from _bundles(snapshot.streams)
     if snapshot.recordings is not None:
         yield from recording_families(snapshot.recordings)

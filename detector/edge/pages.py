@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
+from detector.edge.pages_groups import groups_table
 from detector.edge.snapshot import OpenEpisode, Snapshot, StreamSnapshot
+from detector.stream.identity import alarm_id
+from detector.stream.nouns import Alarm, State
 from detector.stream.policy import broken_key
 
 ROWS_MAX = 100  # nobody reads further, and a phone renders it at once
@@ -24,6 +27,17 @@ class _Row(NamedTuple):
     stream: StreamSnapshot
     at: int
     episode: OpenEpisode | None
+    group: str | None  # the id of the episode of a group that it is in
+
+    @property
+    def alarm_id(self) -> str | None:
+        """The id of its episode, or of its silence."""
+        stream, at = self.stream, self.at
+        if stream.active[at]:
+            return alarm_id(Alarm.ANOMALY, stream.name, stream.entities[at], float(stream.onset_s[at]))
+        if stream.state[at] is not State.SILENT or math.isnan(stream.last_sample_s[at]):
+            return None
+        return alarm_id(Alarm.SILENCE, stream.name, stream.entities[at], float(stream.last_sample_s[at]))
 
 
 def missing(snapshot: Snapshot | None) -> tuple[str, ...]:
@@ -46,7 +60,8 @@ def page(snapshot: Snapshot | None) -> str:
     """Return the HTML page: the entities with the highest scores, and why they are anomalous."""
     reasons = missing(snapshot)
     ready = "".join(f"<p class=bad>Not ready: {escape(reason)}</p>" for reason in reasons)
-    body = "" if snapshot is None else _summary(snapshot) + _table(snapshot) + _refused(snapshot)
+    parts = (_summary, _groups, _table, _refused)
+    body = "" if snapshot is None else "".join(part(snapshot) for part in parts)
     return _PAGE.format(ready=ready or "<p class=good>Ready</p>", body=body)
 
 
@@ -62,14 +77,16 @@ def _rows(snapshot: Snapshot, rows_max: int | None) -> list[_Row]:
     episodes = {
         (stream.name, episode.entity): episode for stream in snapshot.streams for episode in stream.episodes
     }
+    grouped = snapshot.groups.grouped
     return [
-        _Row(stream, index, episodes.get((stream.name, stream.entities[index])))
+        _Row(stream, index, episodes.get(key), grouped.get(key))
         for stream, index in (places[place] for place in order)
+        for key in [(stream.name, stream.entities[index])]
     ]
 
 
 def _entity(row: _Row) -> dict[str, Any]:
-    stream, at, episode = row
+    stream, at, episode, group = row
     active = bool(stream.active[at])
     return {
         "stream": stream.name,
@@ -77,6 +94,8 @@ def _entity(row: _Row) -> dict[str, Any]:
         "state": stream.state[at].value,
         "score": stream.score[at],
         "active": active,
+        "id": row.alarm_id,
+        "group": group,
         "onset_s": stream.onset_s[at] if active else None,
         "last_sample_s": stream.last_sample_s[at],
         "signals": [] if episode is None else list(_signals(stream, episode)),
@@ -111,6 +130,10 @@ def _summary(snapshot: Snapshot) -> str:
     return f"<ul>{''.join(lines)}</ul>"
 
 
+def _groups(snapshot: Snapshot) -> str:
+    return groups_table(snapshot, lambda time_s: _since(time_s, snapshot.time_s))
+
+
 def _table(snapshot: Snapshot) -> str:
     total = sum(len(stream.entities) for stream in snapshot.streams)
     rows = "".join(_tr(row, snapshot.time_s) for row in _rows(snapshot, ROWS_MAX))
@@ -131,18 +154,19 @@ def _refused(snapshot: Snapshot) -> str:
 
 
 def _tr(row: _Row, now_s: float) -> str:
-    stream, at, episode = row
+    stream, at, episode, _ = row
     active = bool(stream.active[at])
     score = float(stream.score[at])
     labels = " ".join(f"<b>{escape(value)}</b>" for value in stream.entities[at])
+    name = f"{escape(stream.name)} {row.alarm_id or ''}".rstrip()
     told = [] if episode is None else _signals(stream, episode)
     leading = [one for one in told if one["contribution"] > 0 or one["breach"]][:LEADING_MAX]
     onset_s = float(stream.onset_s[at])
     cells = (
-        f"<td>{labels} <small>{escape(stream.name)}</small>",
+        f"<td>{labels} <small>{name}</small>",
         f"<td class=num>{'&ndash;' if math.isnan(score) else f'{score:.2f}'}",
         f"<td>{'anomalous' if active else escape(stream.state[at].value)}",
-        f"<td>{_utc(onset_s)} <small>{_span(now_s - onset_s)}</small>" if active else "<td>",
+        f"<td>{_since(onset_s, now_s)}" if active else "<td>",
         f"<td>{''.join(_signal(**signal) for signal in leading)}",
     )
     return f"<tr{' class=open' if active else ''}>{''.join(cells)}"
@@ -176,6 +200,10 @@ def _utc(time_s: float) -> str:
         return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):  # a data clock may be anywhere
         return "&ndash;"
+
+
+def _since(time_s: float, now_s: float) -> str:
+    return f"{_utc(time_s)} <small>{_span(now_s - time_s)}</small>"
 
 
 def _span(duration_s: float) -> str:
@@ -213,7 +241,7 @@ tr {{ border-bottom: 1px solid #8884 }} .open {{ background: #d03b3b1c }}
 </style>
 <h1>detector</h1>
 <nav><a href="/metrics">metrics</a><a href="/-/healthy">healthy</a><a href="/-/ready">ready</a
-><a href="/api/v1/entities">entities as JSON</a></nav>
+><a href="/api/v1/entities">entities as JSON</a><a href="/api/v1/groups">groups as JSON</a></nav>
 {ready}
 {body}
 """

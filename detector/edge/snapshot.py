@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detector.edge.snapshot_groups import GroupsSnapshot
 from detector.stream.nouns import Bools, Discontinuity, Doubles, Entity, Floats, State
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
@@ -216,6 +217,7 @@ class Snapshot:
     replies_dropped_total: int = 0
     examples: Mapping[str, Example] = field(default_factory=dict)
     streams: tuple[StreamSnapshot, ...] = ()
+    groups: GroupsSnapshot = field(default_factory=GroupsSnapshot)
     recordings: RecordingsSnapshot | None = None
 
 

@@ -74,18 +74,22 @@ class Crowd:
 
     # Who comes and goes
 
+    def sync(self) -> list[Key]:
+        """Learn who came to the streams and who left; return who was anomalous of those who left."""
+        left = [
+            self._end((name, entity), *Alarm)
+            for name, place in self._place.items()
+            for entity in self.census.sync(place)
+        ]
+        return [key for key in left if key is not None]
+
     def take(self, stream: StreamPipeline, outcome: Outcome) -> tuple[list[Anomalous], list[Key]]:
         """Take what a step came to; return who turned anomalous, and who is it no more.
 
         One may be both: its episode ends when it falls silent.
         """
         name = stream.definition.name
-        over = [
-            self._end((other, entity), *Alarm)
-            for other, place in self._place.items()
-            for entity in self.census.sync(place)
-        ]
-        over += [self._end((name, one.entity), Alarm.ANOMALY) for one in outcome.closures]
+        over = [self._end((name, one.entity), Alarm.ANOMALY) for one in outcome.closures]
         over += [self._end((name, entity), Alarm.SILENCE) for entity in outcome.speaking_again]
         fresh = [self._begin(stream, *one) for one in _beginnings(stream, outcome)]
         return [one for one in fresh if one is not None], [key for key in over if key is not None]

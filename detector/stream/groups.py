@@ -18,8 +18,9 @@ smaller one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import Final, NamedTuple
 
 from detector.stream.census import Count
@@ -51,9 +52,11 @@ class GroupEpisode:
 class Gathering:
     """What one outcome meant to the groups: which episodes began and ended, by their ids.
 
-    Those in `grown` go by a larger group now. Those in `absorbed` are part of another one now.
+    `time_s` is that of the newest step. Those in `grown` go by a larger group now. Those in `absorbed` are
+    part of another one now.
     """
 
+    time_s: float
     begun: dict[str, GroupEpisode] = field(default_factory=dict)
     grown: dict[str, GroupEpisode] = field(default_factory=dict)
     absorbed: dict[str, GroupEpisode] = field(default_factory=dict)
@@ -61,7 +64,7 @@ class Gathering:
 
 
 class Standing(NamedTuple):
-    """A group of which anything is anomalous. `onset_s` is that of its newest episode, if one goes by it."""
+    """How many entities of a group are anomalous, of how many. `onset_s` is that of its newest episode."""
 
     group: Group
     anomalous: int
@@ -78,41 +81,68 @@ class Groups:
         self._was_in: dict[Key, GroupEpisode] = {}
         self.episodes: dict[str, GroupEpisode] = {}
         self.episodes_total = 0
+        self._time_s = nan
 
     def take(self, stream: StreamPipeline, outcome: Outcome) -> Gathering:
         """Take what a step of a stream came to; return what that meant to the groups."""
+        self._time_s = outcome.time_s
+        gathering = self.sync()
         fresh, over = self._crowd.take(stream, outcome)
-        left = [episode for key in over if (episode := self.episode_of(key))]
+        left = self._part(over)
+        if fresh and self._crowd.census.levels:
+            self._gather(fresh, gathering)
+        self._close_empty(left, gathering)
+        return gathering
+
+    def sync(self) -> Gathering:
+        """Let go of entities that were forgotten; return what that meant to the groups."""
+        gathering = Gathering(self._time_s)
+        self._close_empty(self._part(self._crowd.sync()), gathering)
+        return gathering
+
+    def _part(self, over: Iterable[Key]) -> list[GroupEpisode]:
+        """Take out who is anomalous no more; return the episodes that they were in."""
+        left = []
         for key in over:
             if episode := self.episode_of(key):
                 del episode.members[key]
-        gathering = Gathering()
-        if fresh and self._crowd.census.levels:
-            self._gather(fresh, gathering)
-        for episode in left:
+                left.append(episode)
+        return left
+
+    def _close_empty(self, episodes: Iterable[GroupEpisode], gathering: Gathering) -> None:
+        for episode in episodes:
             if episode.id in self.episodes and not episode.members:
                 self._close(episode)
                 gathering.ended[episode.id] = episode
-        return gathering
 
     def episode_of(self, key: Key) -> GroupEpisode | None:
         """Return the episode that an anomalous entity is a member of."""
         episode = self._was_in.get(key)
         return episode if episode and key in episode.members else None
 
+    def standing(self, episode: GroupEpisode) -> Standing:
+        """Return how the group stands by which an episode goes."""
+        return self._standing(episode.seat, self._crowd.census.count())
+
     def standings(self) -> list[Standing]:
-        """Return the groups of which anything is anomalous: those with an episode first, then by how many."""
-        if not len(self._crowd):
+        """Return the groups with an episode, and then, by how many, those of which anything is anomalous.
+
+        One entity alone is no group.
+        """
+        seats = {*self._crowd.seats(), *self._led}
+        if not seats:
             return []
-        entities = self._crowd.census.count().entities
-        found = []
-        for seat in self._crowd.seats():
-            anomalous = self._crowd.anomalous(seat)
-            size = max(int(entities[seat]), anomalous)
-            onset_s = max((episode.onset_s for episode in self._led.get(seat, ())), default=None)
-            if size > 1:
-                found.append(Standing(self._crowd.group(seat), anomalous, size, onset_s))
-        return sorted(found, key=lambda one: (one.onset_s is None, -one.anomalous, one.group))
+        count = self._crowd.census.count()
+        found = [self._standing(seat, count) for seat in seats]
+        groups = [one for one in found if one.entities > 1 or one.onset_s is not None]
+        return sorted(groups, key=lambda one: (one.onset_s is None, -one.anomalous, one.group))
+
+    def _standing(self, seat: int, count: Count) -> Standing:
+        anomalous = self._crowd.anomalous(seat)
+        onset_s = max((episode.onset_s for episode in self._led.get(seat, ())), default=None)
+        return Standing(
+            self._crowd.group(seat), anomalous, max(int(count.entities[seat]), anomalous), onset_s
+        )
 
     # Who belongs together
 

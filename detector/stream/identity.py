@@ -10,6 +10,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
+from detector.stream.nouns import Alarm, Entity
+
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_BITS, _DIGEST_BYTES, _DIGIT_BITS = 45, 5, 5
 
@@ -27,3 +29,8 @@ def episode_id(onset_s: float, *whose: str) -> str:
     number = time_ms << 8 * _DIGEST_BYTES | digest
     digits = (_TIME_BITS + 8 * _DIGEST_BYTES) // _DIGIT_BITS
     return "".join(ALPHABET[number >> _DIGIT_BITS * place & 31] for place in reversed(range(digits)))
+
+
+def alarm_id(alarm: Alarm, stream: str, entity: Entity, onset_s: float) -> str:
+    """Return the id of an alarm of an entity."""
+    return episode_id(onset_s, alarm, stream, *entity)

@@ -101,22 +101,17 @@ def _rules(store):
     return [rule for group in store.get("/api/v1/rules")["groups"] for rule in group["rules"]]
 
 
-def test_the_alert_fires_and_says_what_is_wrong_where(store):
+@pytest.mark.parametrize("device", [DOWN[0], LOST])
+def test_a_link_that_is_down_and_a_device_that_is_lost_are_one_alert_each(store, device):
     def alerts():
-        return [
-            alert
-            for alert in store.get("/api/v1/alerts")["alerts"]
-            if alert["labels"]["alertname"] == "DetectorAnomaly"
-            and (alert["labels"]["device"], alert["labels"].get("interface")) == DOWN
-        ]
+        return [one for one in store.get("/api/v1/alerts")["alerts"] if one["labels"].get("device") == device]
 
-    wait_until(lambda: any(alert["state"] == "firing" for alert in alerts()), lambda: f"{alerts()}")
-    said = alerts()[0]["annotations"]
-    assert f"device={DOWN[0]}" in said["summary"]
-    assert "_octets" in said["description"] or "_packets" in said["description"]
-    assert "expected" in said["description"]
+    def of_groups():
+        return [one for one in alerts() if one["labels"]["alertname"] == "DetectorGroupAnomaly"]
 
-
-def test_the_alert_of_silence_names_the_device(store):
-    lost = f'ALERTS{{alertname="DetectorSilence",alertstate="firing",device="{LOST}"}}'
-    wait_until(lambda: store.query(lost), lambda: f"{store.get('/api/v1/alerts')}")
+    wait_until(lambda: any(one["state"] == "firing" for one in of_groups()), lambda: f"{alerts()}")
+    assert of_groups()[0]["annotations"]["summary"] == f"Group anomaly: device={device}"
+    assert "of it is anomalous or silent" in of_groups()[0]["annotations"]["description"]
+    members = f'detector_grouped_active{{stream="interfaces",device="{device}"}}'
+    wait_until(lambda: store.query(members), lambda: f"{store.query('detector_grouped_active')}")
+    wait_until(lambda: len(alerts()) == 1, lambda: f"{alerts()}")

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from detector.edge import metrics
 from detector.edge.http import HttpServer
+from detector.edge.snapshot_groups import GroupsSnapshot
 from tests.support import snapshots
 from tests.support.programs import program
 from tests.support.prometheus import prometheus, wait_until
@@ -47,16 +48,24 @@ def test_every_alert_has_a_test():
     assert alerts == tested
 
 
-def test_a_real_prometheus_scrapes_the_http_edge_and_raises_the_alert(tmp_path):
+@pytest.mark.parametrize(
+    ("groups", "alert", "labels"),
+    [
+        (GroupsSnapshot(), "DetectorAnomaly", {"device": "leaf1", "interface": "Eth1/1"}),
+        (snapshots.groups(), "DetectorGroupAnomaly", {"device": "leaf1", "level": "device"}),
+    ],
+)
+def test_a_real_prometheus_scrapes_the_http_edge_and_raises_one_alert(tmp_path, groups, alert, labels):
     registry = CollectorRegistry()
-    metrics.register(registry, snapshots.snapshot)
+    told = snapshots.snapshot(groups=groups)
+    metrics.register(registry, lambda: told)
     with (
-        HttpServer("127.0.0.1", 0, snapshots.snapshot, registry) as server,
+        HttpServer("127.0.0.1", 0, lambda: told, registry) as server,
         prometheus(tmp_path, f"127.0.0.1:{server.port}", rules=[CONFIG / "detector.rules.yml"]) as store,
     ):
         store.wait_until_scraped()
-        alert = 'ALERTS{alertname="DetectorAnomaly", alertstate="firing"}'
-        wait_until(lambda: store.query(alert), lambda: f"no alert: {store.get('/api/v1/rules')}")
-        assert [(one["metric"]["device"], one["metric"]["interface"]) for one in store.query(alert)] == [
-            ("leaf1", "Eth1/1")
-        ]
+        firing = 'ALERTS{alertname=~"DetectorAnomaly|DetectorGroupAnomaly", alertstate="firing"}'
+        wait_until(lambda: store.query(firing), lambda: f"no alert: {store.get('/api/v1/rules')}")
+        (found,) = [one["metric"] for one in store.query(firing)]
+        assert found["alertname"] == alert
+        assert labels.items() <= found.items()

@@ -53,13 +53,27 @@ class Story:
         onset_s: float | None = None,
     ) -> Gathering:
         """Let episodes begin (at `onset_s`, noticed at `time_s`) and end, entities fall silent and speak."""
+        return self.outcome(time_s, begin, end, silent, speaking, stream, onset_s)[1]
+
+    def outcome(
+        self,
+        time_s: float,
+        begin: Iterable[Entity] = (),
+        end: Iterable[Entity] = (),
+        silent: Iterable[Entity] = (),
+        speaking: Iterable[Entity] = (),
+        stream: str = "interfaces",
+        onset_s: float | None = None,
+    ) -> tuple[Outcome, Gathering]:
+        """Return what was told, too."""
         one = self.streams[stream]
         since_s = time_s if onset_s is None else onset_s
         onsets = [Onset(one.roster.get(entity) or 0, entity, since_s) for entity in begin]
-        closures = [Closure(0, entity, 0.0, time_s, 2.0) for entity in end]
+        closures = [Closure(0, entity, since_s, time_s, 2.0) for entity in end]
         silent = list(silent)
         one.bench.silence.spoken_s[one.roster.find(silent)] = since_s
-        return self.groups.take(one, Outcome(time_s, NOTHING, None, onsets, closures, silent, list(speaking)))
+        outcome = Outcome(time_s, NOTHING, None, onsets, closures, silent, list(speaking))
+        return outcome, self.groups.take(one, outcome)
 
     def names(self, entities: Iterable[Entity], stream: str = "interfaces") -> list[tuple[str, Entity]]:
         """Return what the groups call entities."""

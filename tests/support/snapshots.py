@@ -12,6 +12,9 @@ from detector.edge.snapshot import (
     Snapshot,
     StreamSnapshot,
 )
+from detector.edge.snapshot_groups import GroupsSnapshot, OpenGroupEpisode
+from detector.stream.crowd import Group
+from detector.stream.groups import Standing
 from detector.stream.nouns import Discontinuity, State
 
 NOW_S = 1_700_000_000.0
@@ -101,6 +104,30 @@ def recordings():
     )
 
 
+def groups():
+    """Return a device with an alarm, of an interface and the neighbour's, and a site without."""
+    members = (("interfaces", ("leaf1", "Eth1/1")), ("interfaces", ('sp"ine\\1', "a\nb <i>")))
+    episode = OpenGroupEpisode(
+        id="1hf7yat0019s42kv3",
+        group=Group(("device",), ("leaf1",)),
+        onset_s=NOW_S - 90,
+        anomalous=1,
+        entities=2,
+        members=members,
+        members_total=2,
+    )
+    return GroupsSnapshot(
+        standings=(
+            Standing(Group(("device",), ("leaf1",)), 1, 2, NOW_S - 90),
+            Standing(Group(("site", "rack"), ("fra", "12")), 2, 8, None),
+        ),
+        left_out=3,
+        episodes=(episode,),
+        grouped=dict.fromkeys(members, episode.id),
+        episodes_total=4,
+    )
+
+
 def snapshot(**changes):
     """Return a ready daemon with a judged stream, and one of other labels that is only recorded."""
     peers = stream(
@@ -130,6 +157,7 @@ def snapshot(**changes):
         "mqtt": mqtt,
         "messages_dropped": {"not_json": 6},
         "streams": (interfaces(), peers),
+        "groups": GroupsSnapshot() if "streams" in changes else groups(),  # whose members are of these
         "recordings": recordings(),
     }
     return Snapshot(**values | changes)

@@ -192,7 +192,9 @@ def test_an_entity_that_is_forgotten_is_anomalous_no_more(fabric):
     one = story.streams["interfaces"]
     one.forget(one.roster.find(ports[:2]))
     one.rows_of([("s9", "d9", "p9"), ("s9", "d9", "p8")])
-    assert story.tell(NOW_S + 10).ended == {episode.id: episode}
+    gathering = story.groups.sync()
+    assert (gathering.ended, gathering.time_s) == ({episode.id: episode}, NOW_S)
+    assert not story.tell(NOW_S + 10).ended
     assert story.groups.standings() == []
 
 

@@ -84,7 +84,10 @@ PURE_PARSERS = {"orjson", "google", "cbor2", "re2"}
 EDGE_HELPERS = {
     "detector.edge.attempts": {"detector.edge.failures"},
     "detector.edge.failures": {"detector.edge.websocket"},
-    "detector.edge.http": {"detector.edge.pages"},
+    "detector.edge.http": {"detector.edge.pages", "detector.edge.pages_groups"},
+    "detector.edge.pages": {"detector.edge.pages_groups"},
+    "detector.edge.pages_groups": {"detector.edge.snapshot_groups"},
+    "detector.edge.snapshot": {"detector.edge.snapshot_groups"},
     "detector.edge.mqtt": {
         "detector.edge.conversation",
         "detector.edge.inbox",
@@ -104,7 +107,12 @@ EDGE_HELPERS = {
     },
     "detector.edge.canary": {"detector.edge.reception"},
     "detector.edge.reception": {"detector.edge.framing", "detector.edge.inbox", "detector.edge.redelivery"},
-    "detector.edge.metrics": {"detector.edge.families", "detector.edge.metrics_recordings"},
+    "detector.edge.metrics": {
+        "detector.edge.families",
+        "detector.edge.metrics_groups",
+        "detector.edge.metrics_recordings",
+    },
+    "detector.edge.metrics_groups": {"detector.edge.families", "detector.edge.snapshot_groups"},
     "detector.edge.metrics_recordings": {"detector.edge.families"},
     "detector.edge.raw": {"detector.edge.capture", "detector.edge.tree"},
     "detector.edge.transport": {"detector.edge.tls", "detector.edge.websocket"},

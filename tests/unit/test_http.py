@@ -16,6 +16,9 @@ from detector.edge import http as edge
 from detector.edge import metrics
 from detector.edge.pages import page
 from detector.edge.snapshot import Example
+from detector.edge.snapshot_groups import GroupsSnapshot
+from detector.stream.identity import alarm_id
+from detector.stream.nouns import Alarm
 from tests.support import snapshots
 
 
@@ -248,6 +251,63 @@ def test_the_entities_are_json_with_null_for_what_is_unknown(ask):
     assert [signal["signal"] for signal in first["signals"]] == ["ifHCInOctets", "ifOperStatus", "ifInErrors"]
     assert first["signals"][1]["observed"] is None
     assert (last["score"], last["onset_s"], last["state"]) == (None, None, "unscored")
+
+
+def test_an_entity_has_the_id_of_its_alarm_and_that_of_its_group(ask):
+    content = json.loads(ask("/api/v1/entities")[2])["entities"]
+    at_s = snapshots.NOW_S
+    anomalous, silent = content[0], next(one for one in content if one["state"] == "silent")
+    assert anomalous["id"] == alarm_id(Alarm.ANOMALY, "interfaces", ("leaf1", "Eth1/1"), at_s - 90)
+    assert silent["id"] == alarm_id(Alarm.SILENCE, "interfaces", ('sp"ine\\1', "a\nb <i>"), at_s - 5)
+    assert anomalous["group"] == silent["group"] == snapshots.groups().episodes[0].id
+    assert {(one["id"], one["group"]) for one in content if one not in (anomalous, silent)} == {(None, None)}
+
+
+def test_who_is_silent_since_nobody_knows_when_has_no_id(ask):
+    stream = replace(snapshots.interfaces(), last_sample_s=np.full(4, np.nan))
+    ask.holder.snapshot = snapshots.snapshot(streams=(stream,))
+    content = json.loads(ask("/api/v1/entities")[2])["entities"]
+    assert [one["id"] for one in content if one["state"] == "silent"] == [None]
+
+
+def test_the_alarms_of_groups_are_json(ask):
+    _, headers, body = ask("/api/v1/groups")
+    assert headers["Content-Type"] == "application/json"
+    (group,) = json.loads(body)["groups"]
+    member, _ = group.pop("members")
+    assert member == {"stream": "interfaces", "labels": {"device": "leaf1", "interface": "Eth1/1"}}
+    assert group == {
+        "id": "1hf7yat0019s42kv3",
+        "level": ["device"],
+        "labels": {"device": "leaf1"},
+        "onset_s": snapshots.NOW_S - 90,
+        "anomalous": 1,
+        "entities": 2,
+        "members_total": 2,
+    }
+
+
+def test_the_alarms_of_groups_are_none_before_the_first_snapshot(ask):
+    ask.holder.snapshot = None
+    assert json.loads(ask("/api/v1/groups")[2]) == {"time_s": None, "groups": []}
+
+
+def test_the_page_leads_with_the_alarms_of_groups(ask):
+    text = ask("/")[2].decode()
+    assert "device <b>leaf1</b> <small>1hf7yat0019s42kv3</small><td class=num>1 of 2" in text
+    assert "<div>leaf1 Eth1/1 <small>interfaces</small></div>" in text
+    assert text.index("<h2>Groups") < text.index("<h2>Entities") < text.index("<th>Entity")
+    ask.holder.snapshot = snapshots.snapshot(groups=GroupsSnapshot())
+    assert b"<h2>Groups" not in ask("/")[2]
+
+
+def test_the_page_names_few_members_of_few_groups(ask):
+    (one,) = snapshots.groups().episodes
+    many = replace(one, members=one.members * 5, members_total=3000)
+    ask.holder.snapshot = snapshots.snapshot(groups=GroupsSnapshot(episodes=(many,) * 130))
+    text = ask("/")[2].decode()
+    assert text.count("<small>and 2,995 more</small>") == 100
+    assert "<p>30 more.</p>" in text
 
 
 def test_a_broken_bound_is_told_first_with_its_key(ask):

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from detector.edge.snapshot import MqttSnapshot
-from detector.journal import FALLS_MIN, ORDINARY, Hearing, Kinds, tell
+from detector.journal import FALLS_MIN, ORDINARY, Hearing, Kinds, tell, tell_groups
 from detector.stream.definition import Signal, SignalPolicy
+from detector.stream.groups import Groups
 from detector.stream.nouns import Discontinuity
 from detector.stream.pipeline import StreamPipeline
+from tests.support.groups import Story, interfaces
 from tests.support.snapshots import snapshot, stream
-from tests.support.streams import definition, feed, judge
+from tests.support.streams import START_S, definition, feed, judge
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_an_anomaly_is_told_in_the_unit_of_its_signal(caplog, unit, shown):
     values = [0.0, 0.0, 0.0, 0.0, 5.0, 5.0]
     for step, value in enumerate(values, 1):
         for outcome in feed(hot, ("r", 10.0 * step, {0: value})):
-            tell(hot, outcome)
+            tell(hot, outcome, Groups([hot]))
     assert [record.facts["why"] for record in caplog.records] == [shown]
 
 
@@ -108,10 +110,103 @@ def test_an_anomaly_by_a_broken_bound_names_the_bound_first(caplog):
     values = [(0.0, 0.0, 0.0)] * 4 + [(9.0, 8.0, -2.0)] * 2
     for step, value in enumerate(values, 1):
         for outcome in feed(hot, ("r", 10.0 * step, dict(enumerate(value)))):
-            tell(hot, outcome)
+            tell(hot, outcome, Groups([hot]))
     (record,) = caplog.records
     bounds = "level 8 above valid_max 7.5 °C, flow -2 below valid_min -1"
     assert record.facts["why"] == f"{bounds}, plain 9 expected 0"
+
+
+def telling(caplog, story, *told, **words):
+    """Tell what happens to interfaces, as the daemon does; return the lines as (level, event, facts)."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        ports = story.streams["interfaces"]
+        outcome, gathering = story.outcome(*told, **words)
+        tell_groups([ports], story.groups, gathering)
+        tell(ports, outcome, story.groups)
+    return [(record.levelname, record.message, record.facts) for record in caplog.records]
+
+
+def test_an_alarm_of_a_group_is_one_line_and_its_members_are_no_warnings(caplog):
+    ports, entities = interfaces(devices=2, ports=4)
+    story = Story(ports)
+    (group_level, group, said), *members = telling(caplog, story, START_S, entities[:2])
+    assert (group_level, group) == ("WARNING", "group anomaly")
+    assert said == {
+        "site": "s0",
+        "device": "d0.0",
+        "by": "site/device",
+        "id": said["id"],
+        "onset_s": START_S,
+        "at_s": START_S,
+        "anomalous": 2,
+        "entities": 4,
+        "members": 2,
+        "first": "s0 d0.0 p0 (silent); s0 d0.0 p1 (silent)",
+    }
+    assert [each[:2] for each in members] == [("INFO", "anomaly")] * 2
+    assert {facts["group"] for _, _, facts in members} == {said["id"]}
+    assert len({facts["id"] for _, _, facts in members}) == 2
+
+
+def test_an_alarm_alone_is_a_warning_and_in_no_group(caplog):
+    story = Story(interfaces()[0])
+    ((level, event, facts),) = telling(caplog, story, START_S, [("s0", "d0.0", "p0")])
+    assert (level, event) == ("WARNING", "anomaly")
+    assert "group" not in facts
+
+
+def test_the_end_of_an_alarm_has_the_id_of_its_begin(caplog):
+    story = Story(interfaces()[0])
+    (_, _, begun), *_ = telling(caplog, story, START_S, [("s0", "d0.0", "p0")])
+    ((level, event, over),) = telling(
+        caplog, story, START_S + 60, end=[("s0", "d0.0", "p0")], onset_s=START_S
+    )
+    assert (level, event, over["id"]) == ("INFO", "anomaly over", begun["id"])
+
+
+def test_the_end_of_an_alarm_of_a_group_says_how_long_and_how_many(caplog):
+    ports, entities = interfaces(devices=2, ports=4)
+    story = Story(ports)
+    telling(caplog, story, START_S, entities[:3])
+    telling(caplog, story, START_S + 60, end=entities[:1])
+    level, event, facts = telling(caplog, story, START_S + 90, end=entities[1:3])[0]
+    assert (level, event) == ("INFO", "group anomaly over")
+    assert (facts["lasted_s"], facts["members"]) == (90, 3)
+
+
+def test_silence_of_a_group_is_no_warning_beside_that_of_the_group(caplog):
+    ports, entities = interfaces(devices=2, ports=4)
+    lines = telling(caplog, Story(ports), START_S, silent=entities[:3])
+    assert [line[:2] for line in lines] == [("WARNING", "group anomaly"), ("INFO", "silent")]
+    lines = telling(caplog, Story(ports), START_S, silent=entities[:1])
+    assert [line[:2] for line in lines] == [("WARNING", "silent")]
+
+
+def test_an_alarm_that_grows_is_told_once_more(caplog):
+    ports, entities = interfaces(devices=4, ports=4)
+    story = Story(ports)
+    telling(caplog, story, START_S, silent=entities[:4])
+    (level, event, facts), *_ = telling(caplog, story, START_S + 10, silent=entities[4:])
+    assert (level, event) == ("WARNING", "group anomaly grows")
+    assert (facts["by"], facts["anomalous"], facts["entities"]) == ("site", 16, 16)
+
+
+def test_an_alarm_that_joins_another_is_told(caplog):
+    ports, entities = interfaces(devices=200, ports=4)
+    story = Story(ports)
+    ((*_, older), *_) = telling(caplog, story, START_S, entities[:2])
+    ((*_, younger), *_) = telling(caplog, story, START_S + 100, entities[4:6])
+    lines = telling(caplog, story, START_S + 110, entities[8:48:4], onset_s=START_S + 50)
+    (joined,) = [facts for _, event, facts in lines if event == "group anomaly joined by"]
+    assert (joined["id"], joined["other"]) == (older["id"], younger["id"])
+
+
+def test_hundreds_of_groups_at_once_are_twenty_lines_and_one(caplog):
+    ports, entities = interfaces(devices=30, ports=4, groups=(("device",),))
+    lines = telling(caplog, Story(ports), START_S, silent=entities)
+    assert [event for _, event, _ in lines].count("group anomaly") == 20
+    assert [facts for _, event, facts in lines if event == "group anomaly: more"] == [{"groups": 10}]
 
 
 def counting(signal="octets", looks=400, **counts):

@@ -16,11 +16,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from detector import __version__
 from detector.edge import metrics
 from detector.edge.snapshot import stream_snapshot
+from detector.edge.snapshot_groups import GROUPS_MAX, groups_snapshot
 from detector.stream.nouns import Drop, State
 from detector.stream.pipeline import StreamPipeline
 from tests.support import snapshots
+from tests.support.groups import Story, interfaces
 from tests.support.programs import program
-from tests.support.streams import COUNTER, GAUGE, definition, feed
+from tests.support.streams import COUNTER, GAUGE, START_S, definition, feed
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics" / "golden.txt"
 
@@ -89,6 +91,39 @@ def test_the_series_of_a_vanished_entity_vanish():
     gone = snapshots.snapshot(streams=(snapshots.stream(entities=(("leaf2", "Eth1/1"),)),))
     assert "leaf1" in exposition(snapshots.snapshot())
     assert "leaf1" not in exposition(gone)
+
+
+def test_a_group_has_its_labels_and_its_level_and_no_stream():
+    ratio = samples(snapshots.snapshot(), "detector_group_anomalous_ratio")
+    assert ratio == {
+        (("device", "leaf1"), ("level", "device")): 0.5,
+        (("level", "site/rack"), ("rack", "12"), ("site", "fra")): 0.25,
+    }
+    active = samples(snapshots.snapshot(), "detector_group_active")
+    assert list(active.values()) == [1, 0]
+    onsets = samples(snapshots.snapshot(), "detector_group_onset_timestamp_seconds")
+    assert onsets == {(("device", "leaf1"), ("level", "device")): snapshots.NOW_S - 90}
+
+
+def test_a_member_of_a_group_s_alarm_has_the_labels_of_its_own_alarm():
+    grouped = samples(snapshots.snapshot(), "detector_grouped_active")
+    active = samples(snapshots.snapshot(), "detector_anomaly_active")
+    assert len(grouped) == 2
+    assert set(grouped) <= set(active)
+
+
+def test_groups_are_exported_up_to_a_limit_and_the_rest_is_counted():
+    ports, entities = interfaces(devices=GROUPS_MAX + 200, ports=2, groups=(("device",),))
+    story = Story(ports)
+    for number, entity in enumerate(entities[:-4:2]):
+        story.tell(START_S + 1000 * number, [entity])
+    story.tell(START_S + 1e9, entities[-4:])
+    streams = (snapshots.stream(labels=("site", "device", "port")),)
+    told = snapshots.snapshot(streams=streams, groups=groups_snapshot(story.groups))
+    assert len(samples(told, "detector_group_anomalous_ratio")) == GROUPS_MAX
+    assert samples(told, "detector_groups_left_out") == {(): 200}
+    assert sum(samples(told, "detector_group_active").values()) == 2, "those with an alarm come first"
+    assert samples(told, "detector_group_episodes_total") == {(): 2}
 
 
 def test_only_an_open_episode_has_an_onset():

@@ -1,0 +1,37 @@
+"""Snapshot -> Prometheus: groups of entities, and who is in an alarm of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client.metrics_core import Metric
+
+from detector.edge.families import Labels, Rows, counter, gauge
+from detector.edge.snapshot_groups import GroupsSnapshot
+from detector.stream.groups import Standing
+
+
+def group_families(groups: GroupsSnapshot, labels: Mapping[str, tuple[str, ...]]) -> Iterator[Metric]:
+    """Render what is known of groups: one `Metric` a family. `labels` are the entities', by stream."""
+    stands = [(_labels(one), one) for one in groups.standings]
+    ratio = [(label, one.anomalous / max(one.entities, 1)) for label, one in stands]
+    yield gauge("group_anomalous_ratio", "Share of a group that is anomalous or silent, where any is", ratio)
+    active = [(label, float(one.onset_s is not None)) for label, one in stands]
+    yield gauge("group_active", "1 while they are too many for chance, and one alarm", active)
+    yield gauge("group_onset_timestamp_seconds", "When its newest alarm began", _onsets(stands))
+    yield gauge("groups_left_out", "Groups with an anomaly that are not here", [({}, groups.left_out)])
+    yield counter("group_episodes", "Alarms of groups begun", [({}, groups.episodes_total)])
+    grouped = [
+        ({**dict(zip(labels[stream], entity, strict=True)), "stream": stream}, 1.0)
+        for stream, entity in groups.grouped
+    ]
+    yield gauge("grouped_active", "1 where the anomaly of an entity is part of that of a group", grouped)
+
+
+def _labels(standing: Standing) -> Labels:
+    group = standing.group
+    return {**dict(zip(group.level, group.values, strict=True)), "level": "/".join(group.level)}
+
+
+def _onsets(stands: Iterable[tuple[Labels, Standing]]) -> Rows:
+    return [(label, one.onset_s) for label, one in stands if one.onset_s is not None]
