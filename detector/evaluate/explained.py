@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from math import comb
 from typing import NamedTuple
 
+import numpy as np
+
 from detector.evaluate.events import Event, Verdict
 from detector.evaluate.judged import Alarm
 from detector.stream.definition import Definition
@@ -58,3 +60,17 @@ def mean_contribution(alarm: Alarm, event: Event | None, step_s: float) -> Float
     until = alarm.last if event is None else round(event.end_s / step_s)
     chosen = alarm.step <= until
     return alarm.contribution[chosen].mean(axis=0) if chosen.any() else None
+
+
+def leading(alarm: Alarm, event: Event | None, definition: Definition) -> list[tuple[str, float]]:
+    """Return the signals that contribute most to an alarm, and how much; none of a silence."""
+    contribution = mean_contribution(alarm, event, definition.step_s)
+    if contribution is None:
+        return []
+    first = order(contribution)[:AMONG]
+    return [(definition.signal_names[index], float(contribution[index])) for index in first]
+
+
+def order(contribution: Floats) -> list[int]:
+    """Return the signals by index, the one that contributes most first."""
+    return [int(index) for index in np.argsort(-contribution, kind="stable")]
