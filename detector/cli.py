@@ -21,6 +21,7 @@ VERBS = (
     live.record,
     learn.train,
     learn.score,
+    learn.evaluate,
     publish.replay,
     publish.simulate,
     check.check,

@@ -1,12 +1,17 @@
-"""train and score: datasets in."""
+"""train, score and evaluate: datasets in."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from detector.arguments import OK, Verbs, add_verb, load_settings, positive
+from detector.arguments import OK, Verbs, above_zero, add_verb, load_settings, natural, positive
+
+if TYPE_CHECKING:
+    from detector.model.bundle import Bundle
+    from detector.stream.definition import Definition
 
 
 def train(verbs: Verbs) -> None:
@@ -31,26 +36,69 @@ def _trained(asked: argparse.Namespace) -> int:
 
 def score(verbs: Verbs) -> None:
     parser = add_verb(verbs, "score", "Score a dataset with the daemon's pipeline, at full speed.", _scored)
-    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="Parquet, CSV or folders of them")
-    parser.add_argument("--bundle", type=Path, required=True, metavar="BUNDLE")
+    _take_dataset_and_bundle(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="SCORES.parquet")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings that define the stream")
-    parser.add_argument("--stream", metavar="NAME", help="which of its streams; default: as it was trained")
 
 
 def _scored(asked: argparse.Namespace) -> int:
     from detector.evaluate import offline  # noqa: PLC0415
-    from detector.model import bundle, runtime  # noqa: PLC0415
-    from detector.model.trained import definition_of  # noqa: PLC0415
+    from detector.model import runtime  # noqa: PLC0415
     from detector.train import dataset  # noqa: PLC0415
 
-    if asked.config or asked.stream:
-        definition = load_settings(asked).stream(asked.stream).definition()
-        loaded = bundle.load_for(definition, asked.bundle)
-    else:
-        loaded = bundle.load(asked.bundle)
-        definition = definition_of(loaded.manifest)
+    loaded, definition = _bundle_and_definition(asked)
     data = dataset.read(asked.data, definition.entity)
     rows = offline.score(data, definition, runtime.load_judge(loaded), asked.out)
     print(f"{rows} scores in {asked.out}", file=sys.stderr)
     return OK
+
+
+def evaluate(verbs: Verbs) -> None:
+    what = "Hold scores and alarms against labels: what was found, after how long, what was false."
+    parser = add_verb(verbs, "evaluate", what, _evaluated)
+    _take_dataset_and_bundle(parser)
+    add = parser.add_argument
+    labels = "start,end,event,kind, any of the entity columns, and perhaps signals, with spaces between them"
+    add("--labels", type=Path, required=True, metavar="LABELS.csv", help=labels)
+    signals = "the signals in which events show: start,end, entity columns, signals"
+    add("--interpretation", type=Path, metavar="FILE.csv", help=signals)
+    report = (
+        "write a page with a picture of each event and each false alarm; takes the data through once more"
+    )
+    add("--report", type=Path, metavar="REPORT.html", help=report)
+    budget = "false alarms an entity and week; default: as in the settings, or 1"
+    add("--budget", type=above_zero, metavar="N", help=budget)
+    window = "the widest margin of VUS-PR, in steps (default 100, as TSB-AD takes it)"
+    add("--vus-window", type=natural, default=100, metavar="STEPS", help=window)
+    before = "an alarm that begins so shortly before an event finds it (default 10)"
+    add("--before", type=natural, default=10, metavar="STEPS", help=before)
+    after = "so long after its end an event still explains an alarm (default 0)"
+    add("--after", type=natural, default=0, metavar="STEPS", help=after)
+    connected = "alarms elsewhere during an event are its consequence, neither found nor false"
+    add("--connected", action="store_true", help=connected)
+    add("--seed", type=natural, default=0, help="of the random control (default 0)")
+    add("--json", action="store_true", help="everything, for programs, in the place of the table")
+
+
+def _evaluated(asked: argparse.Namespace) -> int:
+    from detector.evaluate import dialogue  # noqa: PLC0415
+
+    loaded, definition = _bundle_and_definition(asked)
+    return dialogue.evaluate(asked, loaded, definition)
+
+
+def _take_dataset_and_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="Parquet, CSV or folders of them")
+    parser.add_argument("--bundle", type=Path, required=True, metavar="BUNDLE")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings that define the stream")
+    parser.add_argument("--stream", metavar="NAME", help="which of its streams; default: as it was trained")
+
+
+def _bundle_and_definition(asked: argparse.Namespace) -> tuple[Bundle, Definition]:
+    from detector.model import bundle  # noqa: PLC0415
+    from detector.model.trained import definition_of  # noqa: PLC0415
+
+    if asked.config or asked.stream:
+        definition = load_settings(asked).stream(asked.stream).definition()
+        return bundle.load_for(definition, asked.bundle), definition
+    loaded = bundle.load(asked.bundle)
+    return loaded, definition_of(loaded.manifest)

@@ -14,7 +14,7 @@ from detector.edge import datasets, replay
 from detector.edge.publisher import publish_messages
 from detector.model.bundle import load_for
 from detector.settings import load
-from tests.support.bundles import LIVE_S
+from tests.support.bundles import LIVE_S, STEP_S
 from tests.support.daemon import detector, running
 from tests.support.mosquitto import running_mosquitto
 
@@ -142,3 +142,66 @@ def test_the_live_daemon_and_score_agree(trained, live, broker, scores, tmp_path
     for key, (score_live, active) in compared.items():
         assert scores[1][key][0] == pytest.approx(score_live, abs=1e-3), key
         assert scores[1][key][1] == active, key
+
+
+def evaluate(trained, data, labels, *words):
+    """Evaluate the devices; return what was said."""
+    bundle = trained.directory / "bundles" / "devices"
+    return detector("evaluate", data, "--bundle", bundle, "--labels", labels, *words)
+
+
+def test_evaluate_finds_what_score_writes(trained, live, scores):
+    said = evaluate(trained, live, trained.directory / "labels.csv", "--json")
+    assert said.returncode == 0, said.stderr
+    assert "1 events show in no signal of the stream: not judged" in said.stderr, "that of the link"
+    told = json.loads(said.stdout)
+    (cleared,) = told["events"]
+    assert (cleared["event"], cleared["found"]) == ("bgp_clear", True)
+    assert cleared["signals"] == ["bgp_updates_received", "bgp_sessions_established", "routes"]
+    assert told["detector"]["first"] == 1
+    assert told["detector"]["vus_pr"] > told["control"]["vus_pr"]
+    assert told["steps"] - told["unscored_steps"] == len(scores[1])
+    # An alarm begins where `score` turns anomalous.
+    begun = [
+        (time_s, device)
+        for (time_s, device), (_, active) in sorted(scores[1].items())
+        if active and not scores[1].get((time_s - STEP_S, device), (0, False))[1]
+    ]
+    assert (cleared["alarm"]["told_s"], "leaf2") in begun
+    false = [(one["told_s"], one["entity"]["device"]) for one in told["false_alarms"] if not one["silence"]]
+    assert set(false) <= set(begun)
+    assert told["detector"]["episodes"] >= len(begun)
+
+
+def test_evaluate_tells_a_table_and_writes_a_report(trained, live, tmp_path):
+    labels, report = trained.directory / "labels.csv", tmp_path / "report.html"
+    config = ["--config", trained.config, "--stream", "devices", "--budget", "10"]
+    said = evaluate(trained, live, labels, "--report", report, "--vus-window", "20", *config)
+    assert said.returncode == 0, said.stderr
+    rows = said.stdout.splitlines()
+    assert rows[0].split() == ["detector", "at", "random"]
+    assert any(row.startswith("VUS-PR, window 20 ") for row in rows)
+    assert any(row.startswith("promised by the budget ") and "1.43" in row for row in rows)
+    assert "report in" in said.stderr
+    page = report.read_text()
+    assert "<h2>Found faults: 1</h2>" in page
+    assert "bgp_updates_received" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("start,end\n", "no column `event`"),
+        (
+            "start,end,event,kind\n1,2,x,alarm\n",
+            ":2: kind is 'alarm', not one of fault, restore, change, bait",
+        ),
+    ],
+)
+def test_evaluate_says_which_line_of_the_labels_is_wrong(trained, live, tmp_path, text, message):
+    labels = tmp_path / "labels.csv"
+    labels.write_text(text)
+    said = evaluate(trained, live, labels)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert message in said.stderr
+    assert "Traceback" not in said.stderr

@@ -15,7 +15,7 @@ from detector.stream.decode.documents import NESTING_MAX
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config/detector.toml"
-VERBS = ("run", "record", "train", "score", "replay", "simulate", "check", "demo", "health")
+VERBS = ("run", "record", "train", "score", "evaluate", "replay", "simulate", "check", "demo", "health")
 OK, FAILED, USAGE, WRONG_CONFIG = 0, 1, 2, 78
 
 SLOW = {"tensorflow", "keras", "pyarrow", "paho", "prometheus_client", "rich", "scipy", "pandas", "amqtt"}
@@ -169,8 +169,24 @@ def test_a_bundle_that_is_missing_exits_with_78(tmp_path, config):
             "detector: streams.interfaces.bundle: none: no bundle:"
             " neither manifest.json nor champion is in it\n"
         )
-    done = detector("score", "data.csv", "--bundle", "none", "--out", "x.parquet", cwd=tmp_path)
-    assert done.returncode == WRONG_CONFIG
+    for arguments in (["score", "--out", "x.parquet"], ["evaluate", "--labels", "labels.csv"]):
+        done = detector(*arguments, "data.csv", "--bundle", "none", cwd=tmp_path)
+        assert done.returncode == WRONG_CONFIG
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: --labels"),
+        (["--labels", "x", "--budget", "0"], "argument --budget: '0' is not a number above 0"),
+        (["--labels", "x", "--vus-window", "-1"], "'-1' is not a whole number of 0 or more"),
+        (["--labels", "x", "--before", "1.5"], "'1.5' is not a whole number of 0 or more"),
+    ],
+)
+def test_evaluate_is_asked_for_what_makes_sense(arguments, message):
+    done = detector("evaluate", "data.csv", "--bundle", "none", *arguments)
+    assert done.returncode == USAGE
+    assert message in talk(done)
 
 
 def test_a_failure_while_running_exits_with_1_and_one_line(tmp_path):
