@@ -9,13 +9,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from detector.caution import cautions, refuse_expired
+from detector.maintenance_settings import MaintenanceSettings
 from detector.message_settings import PAYLOAD_KEYS
 from detector.misfit import NAMES_MAX, misfit
 from detector.model import bundle
+from detector.planner import Planner
 from detector.settings import Settings
 from detector.stream.decode import Decoder, decoder
+from detector.stream.decode.topic import Template
 from detector.stream.definition import NO_TIME, Definition, Signal
 from detector.stream.nouns import Batch, Drop, Message
+from detector.stream.switch import Switch
 from detector.stream_settings import StreamSettings
 from detector.wording import off_by
 
@@ -27,13 +31,14 @@ def everything(settings: Settings) -> list[str]:
     """Return a line a stream, and that all is well.
 
     Raises:
-        SettingsError: A secret cannot be read, or a certificate cannot be used now.
+        SettingsError: A secret or a calendar cannot be read, or a certificate cannot be used now.
         BundleError: A bundle is missing, altered, or was trained on something else.
     """
     now_s = time.time()
     lines = [f"caution: {line}" for line in cautions(settings, now_s)]
     refuse_expired(settings, now_s)
     lines += [_stream(stream) for stream in settings.streams]
+    lines += _maintenances(settings, now_s)
     return [*lines, "settings ok" if settings.streams else "settings ok; no stream is defined"]
 
 
@@ -43,9 +48,12 @@ def message(settings: Settings, topic: str, payload: bytes) -> tuple[list[str], 
     if len(payload) > settings.mqtt.payload_bytes_max:
         return [f"dropped, {Drop.PAYLOAD_TOO_LARGE}: {len(payload)} bytes"], False
     fates = [fate for stream in settings.streams if (fate := _fate(stream.definition(), now))]
+    fates += [fate for one in settings.maintenance if one.topic and (fate := _switched(one, now))]
     if not fates:
-        filters = ", ".join(text for stream in settings.streams for text in stream.subscriptions) or "none"
-        return [f"dropped, {Drop.TOPIC_UNKNOWN}: no stream reads {topic!r}; subscribed: {filters}"], False
+        filters = [text for stream in settings.streams for text in stream.subscriptions]
+        filters += [Template(one.topic).filter for one in settings.maintenance if one.topic]
+        subscribed = ", ".join(filters) or "none"
+        return [f"dropped, {Drop.TOPIC_UNKNOWN}: no stream reads {topic!r}; subscribed: {subscribed}"], False
     return [line for lines, _ in fates for line in lines], any(taken for _, taken in fates)
 
 
@@ -53,7 +61,26 @@ def _stream(stream: StreamSettings) -> str:
     how = "no bundle: recorded, not scored"
     if stream.bundle is not None:
         how = f"bundle {bundle.load_for(stream.definition(), stream.bundle).version}"
-    return f"stream {stream.name}: {', '.join(stream.subscriptions)} ({stream.format}), {how}"
+    count = len(stream.policies)
+    policies = f", {count} {'policy' if count == 1 else 'policies'}" if count else ""
+    return f"stream {stream.name}: {', '.join(stream.subscriptions)} ({stream.format}), {how}{policies}"
+
+
+def _maintenances(settings: Settings, now_s: float) -> Iterator[str]:
+    """Yield a line for each maintenance: of which streams, and when next."""
+    planner = Planner(settings.maintenance)
+    for one in settings.maintenance:
+        when = f"by {Template(one.topic).filter}" if one.topic else _next(planner, one.name, now_s)
+        streams = ", ".join(stream.name for stream in settings.streams if one.is_about(stream)) or "no stream"
+        yield f"maintenance {one.name}: of {streams}, {when}"
+
+
+def _next(planner: Planner, name: str, now_s: float) -> str:
+    span = planner.next(name, now_s)
+    if span is None:
+        return "not in the next year"
+    begin, end = (datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for at_s in span)
+    return f"now, until {end}" if span.begin_s <= now_s else f"next from {begin} to {end}"
 
 
 def health(host: str, port: int) -> tuple[str, bool, bool]:
@@ -111,6 +138,16 @@ def _fate(definition: Definition, message: Message) -> tuple[list[str], bool] | 
     if refusal in (None, Drop.ENTITY_MISSING, Drop.NO_SIGNAL):
         lines += misfit(_as_it_looks(definition, one, message), labels, message, refused=refusal is not None)
     return lines, not refusal
+
+
+def _switched(one: MaintenanceSettings, message: Message) -> tuple[list[str], bool] | None:
+    switch = Switch(one.maintenance())
+    labels, on = switch.labels(message.topic), switch.says(message.payload)
+    if labels is None:
+        return None
+    if on is None:
+        return [f"maintenance {one.name}: neither {', '.join(one.on)} nor {', '.join(one.off)}"], False
+    return [f"maintenance {one.name}: {'on' if on else 'off'} of {_named({**one.match, **labels})}"], True
 
 
 def _as_it_looks(definition: Definition, one: Decoder, message: Message) -> Definition:

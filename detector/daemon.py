@@ -27,7 +27,6 @@ from detector.edge import systemd
 from detector.edge.http import HttpServer
 from detector.edge.metrics import Durations, register
 from detector.edge.mqtt import Subscriber
-from detector.edge.reception import Subscription
 from detector.edge.snapshot import (
     BundleSnapshot,
     MqttSnapshot,
@@ -39,8 +38,10 @@ from detector.edge.snapshot import (
 from detector.edge.snapshot_groups import groups_snapshot
 from detector.journal import Hearing, Kinds, Refusals, tell, tell_groups
 from detector.logs import say
+from detector.maintenance_settings import switches
 from detector.model import bundle, runtime
 from detector.model.bundle import Bundle
+from detector.planner import Planner
 from detector.recorders import Recorders
 from detector.settings import Settings, SettingsError, password
 from detector.stream.bench import Judge
@@ -49,6 +50,7 @@ from detector.stream.nouns import Bools, Floats, Message, Outcome, Reconstruct
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 from detector.stream_settings import StreamSettings
+from detector.subscriptions import subscriptions
 
 LOG = logging.getLogger("detector.daemon")
 
@@ -65,7 +67,7 @@ class Daemon:
     """One process of `detector run` or `detector record`.
 
     Raises:
-        SettingsError: No stream is defined, or a secret cannot be read.
+        SettingsError: No stream is defined, or a secret or a calendar cannot be read.
         BundleError: A bundle is missing, altered, or not what the settings say.
     """
 
@@ -77,9 +79,11 @@ class Daemon:
             say(LOG, "caution", logging.WARNING, what=line)
         if names := secret_files.used_credentials(dict(settings.mqtt).values()):
             say(LOG, "credentials", used=", ".join(names))
+        self._maintenance = [] if recording else settings.maintenance
+        self._planner = Planner(self._maintenance)
         self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
         self._subscriber = Subscriber(
-            settings.mqtt, password(settings.mqtt), _subscriptions(settings.streams)
+            settings.mqtt, password(settings.mqtt), subscriptions(settings.streams, self._maintenance)
         )
         self._recorders = Recorders(settings) if recording else None
         self._registry = CollectorRegistry()
@@ -142,10 +146,11 @@ class Daemon:
         for stream, loaded in zip(self._settings.streams, self._bundles, strict=True):
             definition = stream.definition()
             judge = None if loaded is None else self._timed(runtime.load_judge(loaded))
-            streams.append(StreamPipeline(definition, judge))
+            streams.append(StreamPipeline(definition, judge, self._planner.maintenances_of(definition)))
             version = loaded.version if loaded else "none"
             say(LOG, "stream", name=stream.name, filter=",".join(stream.subscriptions), bundle=version)
-        self._streams, self._groups = Streams(streams), Groups(streams)
+        self._streams = Streams(streams, switches(self._maintenance))
+        self._groups = Groups(streams)
 
     def _timed(self, judge: Judge) -> Judge:
         inner = judge.reconstruct
@@ -186,6 +191,8 @@ class Daemon:
         self._subscriber.acknowledge(messages)
         self._subscriber.publish(self._streams.replies())
         now_s = time.time()
+        self._planner.look(time.monotonic())
+        self._planner.keep(self._streams.streams, now_s)
         if self._streams.due(now_s):
             with self._durations.tick.time():
                 for stream, outcome in self._streams.tick(now_s):
@@ -223,6 +230,7 @@ class Daemon:
             streams=streams,
             groups=groups_snapshot(self._groups),
             recordings=self._recorders.snapshot() if self._recorders else None,
+            calendar_errors=self._planner.errors,
         )
         self._tell_status()
         self._hearing.watch(self._snapshot, time.monotonic())
@@ -247,17 +255,6 @@ class Daemon:
         if every_s is not None and time.monotonic() - self._sign_of_life_s >= min(every_s, 5.0):
             self._sign_of_life_s = time.monotonic()
             systemd.notify(WATCHDOG="1")
-
-
-def _subscriptions(streams: Sequence[StreamSettings]) -> list[Subscription]:
-    """Return each topic filter once; where streams share one, the most important of them has its way."""
-    by_filter: dict[str, Subscription] = {}
-    for stream in sorted(streams, key=lambda stream: stream.priority):
-        topics_max = stream.definition().topics_max
-        for text in stream.subscriptions:
-            others = by_filter[text].topics_max if text in by_filter else 0
-            by_filter[text] = Subscription(text, stream.priority, stream.overload, max(topics_max, others))
-    return list(by_filter.values())
 
 
 def _open_bundle(stream: StreamSettings) -> Bundle | None:

@@ -74,16 +74,24 @@ def tell(stream: StreamPipeline, outcome: Outcome, groups: Groups) -> None:
             lasted_s=closure.time_s - closure.onset_s,
             score_max=closure.score_max,
         )
+    for turn in outcome.maintenance:
+        event = "maintenance begins" if turn.begins else "maintenance ends"
+        facts = _many(definition.name, turn.entities)
+        say(LOG, event, logging.INFO, maintenance=turn.name, **facts)
     alone = any(groups.episode_of((name, entity)) is None for entity in outcome.silenced)
     _tell_many(name, "silent", outcome.silenced, logging.WARNING if alone else logging.INFO)
     _tell_many(name, "speaking again", outcome.speaking_again, logging.WARNING)
 
 
 def _tell_many(stream: str, event: str, entities: Sequence[Entity], level: int) -> None:
-    """Log one line a step: a dead site must not write a hundred thousand."""
     if entities:
-        some = ", ".join(" ".join(entity) for entity in entities[:NAMED])
-        say(LOG, event, level, stream=stream, entities=len(entities), first=some)
+        say(LOG, event, level, **_many(stream, entities))
+
+
+def _many(stream: str, entities: Sequence[Entity]) -> dict[str, object]:
+    """Return the facts of one line about many: a dead site must not write a hundred thousand."""
+    first = ", ".join(" ".join(entity) for entity in entities[:NAMED])
+    return {"stream": stream, "entities": len(entities), "first": first or "none"}
 
 
 def tell_groups(streams: Sequence[StreamPipeline], groups: Groups, gathering: Gathering) -> None:

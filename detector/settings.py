@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from detector import secret_files
 from detector.daemon_settings import HttpSettings, LogSettings, RecordSettings
+from detector.maintenance_settings import MAINTENANCES_MAX, MaintenanceSettings, misfits
 from detector.message_settings import Part
 from detector.mqtt_settings import SECRET_FILES, SECRETS, MqttSettings
 from detector.stream_settings import StreamSettings
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     log: LogSettings = Field(default_factory=LogSettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
     streams: list[StreamSettings] = []
+    maintenance: list[MaintenanceSettings] = Field([], max_length=MAINTENANCES_MAX)
     _warnings: tuple[str, ...] = PrivateAttr(())
 
     @property
@@ -86,6 +88,16 @@ class Settings(BaseSettings):
                 raise ValueError(f"{stream.name}: restart.stream: {name!r} does not tell of restarts")
             if devices and not set(devices.entity) < set(stream.entity):
                 raise ValueError(f"{stream.name}: restart.stream: {name!r} has other labels")
+        return value
+
+    @field_validator("maintenance")
+    @classmethod
+    def _means_somebody(
+        cls, value: list[MaintenanceSettings], info: ValidationInfo
+    ) -> list[MaintenanceSettings]:
+        if "streams" in info.data:  # or they are refused themselves
+            for misfit in misfits(value, info.data["streams"]):
+                raise ValueError(misfit)
         return value
 
     def stream(self, name: str | None) -> StreamSettings:

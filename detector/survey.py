@@ -17,6 +17,7 @@ from detector.stream.decode import ANYTHING
 from detector.stream.decode.views import METRICS, document_of, names_of
 from detector.stream.definition import Definition
 from detector.stream.nouns import Drop, Message
+from detector.stream.switch import Switch
 from detector.survey_stream import StreamSurvey
 from detector.wording import shown, some
 
@@ -90,10 +91,15 @@ class Survey:
     Args:
         definitions: The streams.
         payload_bytes_max: A larger payload is refused before any stream sees it.
+        switches: What switches maintenance.
     """
 
-    def __init__(self, definitions: Sequence[Definition], payload_bytes_max: int) -> None:
+    def __init__(
+        self, definitions: Sequence[Definition], payload_bytes_max: int, switches: Sequence[Switch] = ()
+    ) -> None:
         self._streams = [StreamSurvey(definition) for definition in definitions]
+        self._switches = tuple(switches)
+        self._switched: Counter[tuple[str, bool | None]] = Counter()
         self._shapes: dict[tuple[int, str, str], _Shape] = {}
         self._messages = 0
         self._unread = 0
@@ -112,7 +118,9 @@ class Survey:
                 self._largest = max(self._largest, (len(message.payload), message.topic))
                 continue
             takers = [stream for stream in self._streams if stream.take(message)]
-            if not takers:
+            switched = [one for one in self._switches if one.labels(message.topic) is not None]
+            self._switched.update((one.name, one.says(message.payload)) for one in switched)
+            if not takers and not switched:
                 self._unread += 1
                 self._take_unread(message)
 
@@ -133,6 +141,9 @@ class Survey:
             limit = f"mqtt.payload_bytes_max is {self._payload_bytes_max}"
             lines.append(f"refused: {self._too_large} {Drop.PAYLOAD_TOO_LARGE}, {such}; {limit}")
         lines += [line for stream in self._streams for line in stream.lines()]
+        for switch in self._switches:
+            on, off, neither = (self._switched[switch.name, said] for said in (True, False, None))
+            lines.append(f"maintenance {switch.name}: {on} times on, {off} off, {neither} neither")
         return lines + [line for shape in shapes for line in shape.lines()]
 
     @property

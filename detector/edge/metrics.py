@@ -12,6 +12,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -99,6 +100,10 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _episodes(snapshot.streams)
     yield from group_families(snapshot.groups, {one.name: one.labels for one in snapshot.streams})
     yield from _bundles(snapshot.streams)
+    errors = [({"maintenance": name}, float(count)) for name, count in snapshot.calendar_errors.items()]
+    yield counter(
+        "maintenance_calendar_errors", "Calendars that could not be used; the last one stays", errors
+    )
     if snapshot.recordings is not None:
         yield from recording_families(snapshot.recordings)
 
@@ -186,6 +191,7 @@ def _entities(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
     active: list[tuple[Labels, float]] = []
     onset: list[tuple[Labels, float]] = []
     silence: list[tuple[Labels, float]] = []
+    maintenance: list[tuple[Labels, float]] = []
     for stream in streams:
         # The families of an entity share one dict; nobody changes it.
         labels = [_labels(stream, entity) for entity in stream.entities]
@@ -194,12 +200,14 @@ def _entities(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
         active += zip(labels, map(float, is_active), strict=True)
         times_s = zip(labels, stream.onset_s.tolist(), is_active, strict=True)
         onset += [(label, time_s) for label, time_s, is_open in times_s if is_open]
-        silent = (float(state is State.SILENT) for state in stream.state)
-        silence += zip(labels, silent, strict=True)
+        heard = zip(labels, stream.state, stream.muted.tolist(), strict=True)
+        silence += [(label, float(state is State.SILENT)) for label, state, muted in heard if not muted]
+        maintenance += [(labels[index], 1.0) for index in np.flatnonzero(stream.in_maintenance).tolist()]
     yield gauge("anomaly_score", "1 is the edge of normal; absent while there is no score", score)
     yield gauge("anomaly_active", "1 while an episode is open", active)
     yield gauge("anomaly_onset_timestamp_seconds", "When the open episode began", onset)
-    yield gauge("silence_active", "1 while an entity has stopped speaking", silence)
+    yield gauge("silence_active", "1 while an entity has stopped speaking; absent of muted ones", silence)
+    yield gauge("maintenance_active", "1 while an entity is in maintenance, else absent", maintenance)
 
 
 def _episodes(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:

@@ -96,6 +96,8 @@ def _entity(row: _Row) -> dict[str, Any]:
         "active": active,
         "id": row.alarm_id,
         "group": group,
+        "maintenance": bool(stream.in_maintenance[at]),
+        "muted": bool(stream.muted[at]),
         "onset_s": stream.onset_s[at] if active else None,
         "last_sample_s": stream.last_sample_s[at],
         "signals": [] if episode is None else list(_signals(stream, episode)),
@@ -125,7 +127,11 @@ def _summary(snapshot: Snapshot) -> str:
         states = ", ".join(f"{count} {state.value}" for state, count in sorted(Counter(stream.state).items()))
         bundle = stream.bundle
         judged_by = "no bundle" if bundle is None else f"{bundle.architecture} {bundle.version}"
-        text = f"{states or 'no entity yet'}; {int(stream.active.sum())} anomalous; {judged_by}"
+        maintenance = int(stream.in_maintenance.sum())
+        verdicts = (
+            f"{int(stream.active.sum())} anomalous{f', {maintenance} in maintenance' * bool(maintenance)}"
+        )
+        text = f"{states or 'no entity yet'}; {verdicts}; {judged_by}"
         lines.append(f"<li>Stream <b>{escape(stream.name)}</b>: {escape(text)}")
     return f"<ul>{''.join(lines)}</ul>"
 
@@ -165,11 +171,17 @@ def _tr(row: _Row, now_s: float) -> str:
     cells = (
         f"<td>{labels} <small>{name}</small>",
         f"<td class=num>{'&ndash;' if math.isnan(score) else f'{score:.2f}'}",
-        f"<td>{'anomalous' if active else escape(stream.state[at].value)}",
+        f"<td>{_state(stream, at)}",
         f"<td>{_since(onset_s, now_s)}" if active else "<td>",
         f"<td>{''.join(_signal(**signal) for signal in leading)}",
     )
     return f"<tr{' class=open' if active else ''}>{''.join(cells)}"
+
+
+def _state(stream: StreamSnapshot, at: int) -> str:
+    state = "anomalous" if stream.active[at] else escape(stream.state[at].value)
+    maintenance = " <small>in maintenance</small>" if stream.in_maintenance[at] else ""
+    return state + maintenance + (" <small>muted</small>" if stream.muted[at] else "")
 
 
 def _signal(

@@ -95,6 +95,8 @@ class StreamSnapshot:
     active: Bools
     onset_s: Doubles
     last_sample_s: Doubles
+    in_maintenance: Bools
+    muted: Bools
     episodes: tuple[OpenEpisode, ...]
     step_s: float  # time of the newest closed step; NaN before the first
     messages_missed_total: int
@@ -205,7 +207,8 @@ class RecordingsSnapshot:
 class Snapshot:
     """All of it. `missing` says in words what readiness waits for; empty means ready.
 
-    `recordings` is None where nothing is recorded.
+    `recordings` is None where nothing is recorded. `calendar_errors` counts by maintenance how often its
+    calendar could not be used.
 
     `examples` has a refused message of some reasons, of late; not of all that were ever counted.
     """
@@ -219,6 +222,7 @@ class Snapshot:
     streams: tuple[StreamSnapshot, ...] = ()
     groups: GroupsSnapshot = field(default_factory=GroupsSnapshot)
     recordings: RecordingsSnapshot | None = None
+    calendar_errors: Mapping[str, int] = field(default_factory=dict)
 
 
 def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> StreamSnapshot:
@@ -240,6 +244,8 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         active=decider.active[row],
         onset_s=decider.onset_s[row],
         last_sample_s=stream.bench.silence.spoken_s[row],
+        in_maintenance=stream.bench.in_maintenance[row],
+        muted=stream.bench.policies.muted[row],
         episodes=tuple(_open_episode(stream, index) for index in sorted(stream.bench.why)),
         step_s=stream.align.closed_s,
         messages_missed_total=stream.messages_missed_total,

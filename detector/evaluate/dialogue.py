@@ -14,11 +14,12 @@ from detector.evaluate.events import Event
 from detector.evaluate.quality import Protocol
 from detector.model import runtime
 from detector.model.bundle import Bundle
+from detector.planner import Planner
 from detector.stream.definition import Definition
 from detector.train import dataset
 
 
-def evaluate(asked: argparse.Namespace, bundle: Bundle, definition: Definition) -> int:
+def evaluate(asked: argparse.Namespace, bundle: Bundle, definition: Definition, planner: Planner) -> int:
     """Evaluate as the command line asked; return the exit code.
 
     Raises:
@@ -31,7 +32,7 @@ def evaluate(asked: argparse.Namespace, bundle: Bundle, definition: Definition) 
     data = dataset.read(asked.data, definition.entity)
     judge = runtime.load_judge(bundle)
     protocol = Protocol(asked.vus_window, asked.before, asked.after, asked.connected, asked.seed)
-    found = evaluate_dataset(data, definition, judge, events, protocol)
+    found = evaluate_dataset(data, definition, judge, events, protocol, planner)
     _tell(found, data)
     if asked.report:
         from detector.evaluate import report  # noqa: PLC0415 -- matplotlib takes half a second

@@ -16,6 +16,7 @@ from detector.evaluate.explained import AMONG, explanations
 from detector.evaluate.judged import Alarm, Judged, run
 from detector.evaluate.quality import EntityQuality, Protocol, Quality, entity_quality, mean, total
 from detector.evaluate.truth import Truth, to_judge, truths
+from detector.planner import Planner
 from detector.stream.bench import Judge
 from detector.stream.definition import Definition
 from detector.train.dataset import Dataset
@@ -52,9 +53,10 @@ def evaluate(
     judge: Judge,
     events: Iterable[Event],
     protocol: Protocol = Protocol(),  # noqa: B008 -- frozen
+    planner: Planner | None = None,
 ) -> Evaluation:
     """Run a dataset through the pipeline, and hold what comes out against labels."""
-    judged = run(dataset, definition, judge)
+    judged = run(dataset, definition, judge, planner)
     chosen, left_out = to_judge(events, judged)
     truth = truths(judged, chosen, protocol.rules(definition.step_s))
     ours = _measure(judged, truth, chosen, protocol)

@@ -17,6 +17,7 @@ import numpy as np
 
 from detector.evaluate.events import Episode
 from detector.evaluate.offline import outcomes
+from detector.planner import Planner
 from detector.stream.align import ON_GRID
 from detector.stream.bench import Judge
 from detector.stream.definition import Definition
@@ -84,10 +85,10 @@ class Judged:
         return dict(zip(self.definition.entity, self.entities[at], strict=True))
 
 
-def run(dataset: Dataset, definition: Definition, judge: Judge) -> Judged:
+def run(dataset: Dataset, definition: Definition, judge: Judge, planner: Planner | None = None) -> Judged:
     """Run a dataset through the pipeline; keep what is judged."""
     recorder = _Recorder(dataset, definition)
-    for stream, outcome in outcomes(dataset, definition, judge):
+    for stream, outcome in outcomes(dataset, definition, judge, planner):
         recorder.take(stream, outcome)
     return recorder.judged()
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from detector.planner import Planner
 from detector.stream.bench import Judge
 from detector.stream.definition import Definition
 from detector.stream.nouns import Entity, Outcome
@@ -19,16 +20,23 @@ from detector.train.timeline import as_recorded
 
 
 def outcomes(
-    dataset: Dataset, definition: Definition, judge: Judge
+    dataset: Dataset, definition: Definition, judge: Judge, planner: Planner | None = None
 ) -> Iterator[tuple[StreamPipeline, Outcome]]:
     """Yield what every step of a dataset comes to, as the daemon would have had it live.
 
-    The data is the clock; nothing in it is too old, too far ahead or late.
+    The data is the clock, also of the maintenance that is planned; nothing in it is too old, too far ahead
+    or late.
     """
     definition = as_recorded(definition) if dataset.rates else definition
     # Whoever is in the data gets a row: the cap protects a daemon from its publishers.
     room = max(definition.entities_max, len(dataset.entities))
-    stream = StreamPipeline(replace(definition, entities_max=room, device_entities_max=room), judge)
+    maintenances = planner.maintenances_of(definition) if planner else ()
+    stream = StreamPipeline(
+        replace(definition, entities_max=room, device_entities_max=room), judge, maintenances
+    )
+    if planner and len(dataset.time_s):
+        first_s, last_s = float(dataset.time_s[0]), float(dataset.time_s[-1])
+        planner.give(stream, first_s - definition.step_s, last_s + definition.lateness_s + definition.step_s)
     for until_s, samples in dataset.chunks(definition):
         rows = np.full(len(dataset.entities), -1, np.int64)
         present = np.unique(samples.row)
@@ -41,7 +49,9 @@ def outcomes(
             yield stream, outcome
 
 
-def score(dataset: Dataset, definition: Definition, judge: Judge, out: Path) -> int:
+def score(
+    dataset: Dataset, definition: Definition, judge: Judge, out: Path, planner: Planner | None = None
+) -> int:
     """Write `time, <entity columns>, score, anomalous` for every scored step; return how many rows.
 
     Raises:
@@ -59,7 +69,7 @@ def score(dataset: Dataset, definition: Definition, judge: Judge, out: Path) -> 
     rows = 0
     with pq.ParquetWriter(out, schema) as writer:
         pending: list[pa.RecordBatch] = []
-        for stream, outcome in outcomes(dataset, definition, judge):
+        for stream, outcome in outcomes(dataset, definition, judge, planner):
             if outcome.scores is not None:
                 pending.append(_rows(stream, outcome, labels, schema))
             if len(pending) >= 1000:  # noqa: PLR2004 -- row groups of a useful size

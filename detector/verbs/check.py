@@ -45,10 +45,12 @@ def _checked(asked: argparse.Namespace) -> int:
 
 def _surveyed(path: Path, settings: Settings) -> int:
     from detector.edge.capture import Skip, read_capture  # noqa: PLC0415
+    from detector.maintenance_settings import switches  # noqa: PLC0415
     from detector.survey import Survey  # noqa: PLC0415
 
     definitions = [stream.definition() for stream in settings.streams]
-    survey, skipped = Survey(definitions, settings.mqtt.payload_bytes_max), Counter[Skip]()
+    survey = Survey(definitions, settings.mqtt.payload_bytes_max, switches(settings.maintenance))
+    skipped = Counter[Skip]()
     for file in sorted(path.rglob("*.ndjson")) if path.is_dir() else [path]:
         survey.take(read_capture(file, skipped))
     print("\n".join(survey.lines()))

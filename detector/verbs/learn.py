@@ -11,6 +11,7 @@ from detector.arguments import OK, Verbs, above_zero, add_verb, load_settings, n
 
 if TYPE_CHECKING:
     from detector.model.bundle import Bundle
+    from detector.planner import Planner
     from detector.stream.definition import Definition
 
 
@@ -45,9 +46,9 @@ def _scored(asked: argparse.Namespace) -> int:
     from detector.model import runtime  # noqa: PLC0415
     from detector.train import dataset  # noqa: PLC0415
 
-    loaded, definition = _bundle_and_definition(asked)
+    loaded, definition, planner = _bundle_and_definition(asked)
     data = dataset.read(asked.data, definition.entity)
-    rows = offline.score(data, definition, runtime.load_judge(loaded), asked.out)
+    rows = offline.score(data, definition, runtime.load_judge(loaded), asked.out, planner)
     print(f"{rows} scores in {asked.out}", file=sys.stderr)
     return OK
 
@@ -82,8 +83,8 @@ def evaluate(verbs: Verbs) -> None:
 def _evaluated(asked: argparse.Namespace) -> int:
     from detector.evaluate import dialogue  # noqa: PLC0415
 
-    loaded, definition = _bundle_and_definition(asked)
-    return dialogue.evaluate(asked, loaded, definition)
+    loaded, definition, planner = _bundle_and_definition(asked)
+    return dialogue.evaluate(asked, loaded, definition, planner)
 
 
 def _take_dataset_and_bundle(parser: argparse.ArgumentParser) -> None:
@@ -93,12 +94,14 @@ def _take_dataset_and_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", metavar="NAME", help="which of its streams; default: as it was trained")
 
 
-def _bundle_and_definition(asked: argparse.Namespace) -> tuple[Bundle, Definition]:
+def _bundle_and_definition(asked: argparse.Namespace) -> tuple[Bundle, Definition, Planner]:
     from detector.model import bundle  # noqa: PLC0415
     from detector.model.trained import definition_of  # noqa: PLC0415
+    from detector.planner import Planner  # noqa: PLC0415
 
     if asked.config or asked.stream:
-        definition = load_settings(asked).stream(asked.stream).definition()
-        return bundle.load_for(definition, asked.bundle), definition
+        settings = load_settings(asked)
+        definition = settings.stream(asked.stream).definition()
+        return bundle.load_for(definition, asked.bundle), definition, Planner(settings.maintenance)
     loaded = bundle.load(asked.bundle)
-    return loaded, definition_of(loaded.manifest)
+    return loaded, definition_of(loaded.manifest), Planner([])

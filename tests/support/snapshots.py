@@ -35,6 +35,8 @@ def stream(name="interfaces", labels=("device", "interface"), entities=(), **cha
         "active": np.zeros(count, bool),
         "onset_s": np.full(count, np.nan),
         "last_sample_s": np.full(count, NOW_S - 5),
+        "in_maintenance": np.zeros(count, bool),
+        "muted": np.zeros(count, bool),
         "episodes": (),
         "step_s": np.nan,
         "messages_missed_total": 0,
@@ -70,6 +72,8 @@ def interfaces():
         score=np.array([3.5, 0.25, np.nan, np.nan], np.float32),
         active=np.array([True, False, False, False]),
         onset_s=np.array([NOW_S - 90, np.nan, np.nan, np.nan]),
+        in_maintenance=np.array([False, True, False, False]),
+        muted=np.array([False, False, True, False]),
         episodes=(episode,),
         step_s=NOW_S - 10,
         messages_missed_total=6,
@@ -159,5 +163,6 @@ def snapshot(**changes):
         "streams": (interfaces(), peers),
         "groups": GroupsSnapshot() if "streams" in changes else groups(),  # whose members are of these
         "recordings": recordings(),
+        "calendar_errors": {"core": 2},
     }
     return Snapshot(**values | changes)

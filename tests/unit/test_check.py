@@ -1,10 +1,13 @@
 """What `check --message` tells of births, deaths and other goodbyes."""
 
+import re
+
 import pytest
 
 from detector import check
-from detector.settings import load
+from detector.settings import SettingsError, load
 from tests.benchmark.fuzz_decode import DBIRTH
+from tests.unit.test_calendar import text
 
 SETTINGS = """
 [[streams]]
@@ -252,3 +255,77 @@ def test_a_message_that_names_its_values_shows_their_names(tmp_path, name, topic
     told, taken = check.message(load(file), topic, payload)
     head = ["stream named: dropped, no_signal", lines[0], "  wanted: one of wanted"]
     assert (told, taken) == ([*head, *lines[1:]], False)
+
+
+MAINTAINED = """
+[[streams]]
+name = "agents"
+topic = "agents/{{device}}/load"
+entity = ["device", "core"]
+signals = {{ load = {{}} }}
+[[streams.policies]]
+mute = true
+match = {{ device = "lab*" }}
+[[maintenance]]
+name = "by hand"
+topic = "maintenance/{{device}}"
+match = {{ core = "0" }}
+[[maintenance]]
+name = "yearly"
+cron = "{cron}"
+duration_s = {duration_s}
+streams = ["agents"]
+[[maintenance]]
+name = "core"
+calendar = "{calendar}"
+"""
+
+
+@pytest.fixture
+def maintained(tmp_path):
+    """Return a function that loads settings with maintenance."""
+    (tmp_path / "core.ics").write_text(text())
+
+    def settings(cron="0 2 29 2 *", duration_s=60, calendar="core.ics"):
+        file = tmp_path / "detector.toml"
+        file.write_text(MAINTAINED.format(cron=cron, duration_s=duration_s, calendar=tmp_path / calendar))
+        return load(file)
+
+    return settings
+
+
+def test_policies_are_counted_and_maintenance_is_told_with_when_it_is_next(maintained):
+    lines = check.everything(maintained())
+    assert "agents/+/load (json), no bundle: recorded, not scored, 1 policy" in lines[0]
+    assert lines[1] == "maintenance by hand: of agents, by maintenance/+"
+    assert lines[2] == "maintenance yearly: of agents, not in the next year" or "-02-29 02:00" in lines[2]
+    assert lines[3] == "maintenance core: of agents, not in the next year"
+    assert re.fullmatch(
+        r"maintenance yearly: of agents, next from 20\d\d-01-01 00:00:00 UTC to 20\d\d-01-01 00:01:00 UTC",
+        check.everything(maintained(cron="0 0 1 1 *"))[2],
+    )
+    always = check.everything(maintained(cron="* * * * *", duration_s=86400))[2]
+    assert always.startswith("maintenance yearly: of agents, now, until 2")
+
+
+def test_a_calendar_that_cannot_be_used_is_refused(maintained):
+    with pytest.raises(SettingsError, match=r"maintenance.2.calendar: .*none.ics: No such file"):
+        check.everything(maintained(calendar="none.ics"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "lines", "taken"),
+    [
+        ("maintenance/r1", b"ON", ['maintenance by hand: on of {core="0", device="r1"}'], True),
+        ("maintenance/r1", b"", ['maintenance by hand: off of {core="0", device="r1"}'], True),
+        ("maintenance/r1", b"soon", ["maintenance by hand: neither on nor off"], False),
+        (
+            "other",
+            b"on",
+            ["dropped, topic_unknown: no stream reads 'other'; subscribed: agents/+/load, maintenance/+"],
+            False,
+        ),
+    ],
+)
+def test_a_message_that_switches_maintenance_is_told_in_words(maintained, topic, payload, lines, taken):
+    assert check.message(maintained(), topic, payload) == (lines, taken)

@@ -140,7 +140,9 @@ MIDDLE = {"settings", "stream_settings", "logs", "edge", "model", "train", "eval
 MIDDLE |= {
     "daemon_settings",
     "message_settings",
+    "maintenance_settings",
     "mqtt_settings",
+    "planner",
     "policy_settings",
     "transport_settings",
     "secret_files",
@@ -155,6 +157,7 @@ OUTERMOST = {
     "arguments",
     "daemon",
     "journal",
+    "subscriptions",
     "recorders",
     "check",
     "misfit",

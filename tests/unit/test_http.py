@@ -326,6 +326,18 @@ def test_a_broken_bound_is_told_first_with_its_key(ask):
     assert "<b>ifOperStatus</b> ↑ 7 <small>valid_max 5, 0%</small>" in ask("/")[2].decode()
 
 
+def test_who_is_in_maintenance_or_muted_is_told(ask):
+    entities = json.loads(ask("/api/v1/entities")[2])["entities"]
+    told = {tuple(one["labels"].values()): (one["maintenance"], one["muted"]) for one in entities}
+    assert told["leaf1", "Eth1/1"] == (False, False)
+    assert told["leaf1", "Eth1/2"] == (True, False)
+    assert told["leaf2", "Eth1/1"] == (False, True)
+    page = ask("/")[2].decode()
+    assert "<td>ready <small>in maintenance</small>" in page
+    assert "<td>warming <small>muted</small>" in page
+    assert "1 anomalous, 1 in maintenance; conv1d" in page
+
+
 def test_the_entities_are_an_empty_list_before_the_first_snapshot(ask):
     ask.holder.snapshot = None
     content = json.loads(ask("/api/v1/entities")[2])

@@ -9,9 +9,9 @@ import pytest
 
 from detector.edge.snapshot import MqttSnapshot
 from detector.journal import FALLS_MIN, ORDINARY, Hearing, Kinds, tell, tell_groups
-from detector.stream.definition import Signal, SignalPolicy
+from detector.stream.definition import Maintenance, Signal, SignalPolicy
 from detector.stream.groups import Groups
-from detector.stream.nouns import Discontinuity
+from detector.stream.nouns import Discontinuity, Span
 from detector.stream.pipeline import StreamPipeline
 from tests.support.groups import Story, interfaces
 from tests.support.snapshots import snapshot, stream
@@ -207,6 +207,19 @@ def test_hundreds_of_groups_at_once_are_twenty_lines_and_one(caplog):
     lines = telling(caplog, Story(ports), START_S, silent=entities)
     assert [event for _, event, _ in lines].count("group anomaly") == 20
     assert [facts for _, event, facts in lines if event == "group anomaly: more"] == [{"groups": 10}]
+
+
+def test_begin_and_end_of_a_maintenance_are_told_with_whom_they_mean(caplog):
+    core = Maintenance("core", match=(("device", "r*"),))
+    pipeline = StreamPipeline(definition(), None, [core])
+    pipeline.bench.maintained.plan("core", [Span(START_S + 25, START_S + 35)])
+    with caplog.at_level(logging.INFO):
+        for step in range(1, 7):
+            for outcome in feed(pipeline, *[(one, 10.0 * step, {0: 0.0}) for one in ("r1", "x", "r2")]):
+                tell(pipeline, outcome, Groups([pipeline]))
+    told = [(record.message, record.levelname, record.facts) for record in caplog.records]
+    facts = {"maintenance": "core", "stream": "tests", "entities": 2, "first": "r1, r2"}
+    assert told == [("maintenance begins", "INFO", facts), ("maintenance ends", "INFO", facts)]
 
 
 def counting(signal="octets", looks=400, **counts):

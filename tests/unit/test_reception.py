@@ -2,13 +2,14 @@
 
 import pytest
 
-from detector.daemon import _subscriptions
 from detector.edge.framing import Publish
 from detector.edge.inbox import Inbox
 from detector.edge.reception import Reception, Subscription
 from detector.edge.snapshot import Example, example
+from detector.maintenance_settings import MaintenanceSettings
 from detector.stream.nouns import Drop
 from detector.stream_settings import StreamSettings
+from detector.subscriptions import subscriptions
 
 CORE = {"name": "core", "topic": "t/{device}/interface", "priority": 9, "overload": "block"}
 REST = {"name": "rest", "topic": "t/{device}/{kind}"}
@@ -30,10 +31,10 @@ def receiving(subscriptions, messages_max=100):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_overlapping_streams_the_most_important_one_has_the_message(order):
-    subscriptions = _subscriptions([stream(**CORE), stream(**REST)][::order])
-    taking, inbox = receiving(subscriptions)
+    wanted = subscriptions([stream(**CORE), stream(**REST)][::order], [])
+    taking, inbox = receiving(wanted)
     taking.receive([published("t/r1/interface")] * 80 + [published("t/r1/cpu")] * 70)
-    received = dict(zip([one.filter for one in subscriptions], taking.received, strict=False))
+    received = dict(zip([one.filter for one in wanted], taking.received, strict=False))
     assert received == {"t/+/interface": 80, "t/+/+": 70}
     assert taking.dropped[Drop.SHED] == 50
     assert [message.topic for message in inbox.take(80, 0.0)] == ["t/r1/interface"] * 80
@@ -62,7 +63,18 @@ def test_of_equals_the_narrow_filter_has_the_message(filters):
 
 def test_of_streams_that_share_a_filter_the_most_important_has_its_way():
     shared = [stream(name="a", topic="t/{device}", priority=2), stream(name="b", topic="t/{device}")]
-    assert [(one.filter, one.priority) for one in _subscriptions(shared)] == [("t/+", 2)]
+    assert [(one.filter, one.priority) for one in subscriptions(shared, [])] == [("t/+", 2)]
+
+
+def test_what_switches_maintenance_comes_before_all_values_also_where_they_share_a_filter():
+    streams = [stream(name="a", topic="t/{device}", priority=9, overload="block")]
+    lab = {"name": "lab", "topic": "maintenance/{device}"}
+    both = {"name": "both", "topic": "t/{device}"}
+    maintenances = [MaintenanceSettings(**one) for one in (lab, both, {"name": "c", "calendar": "c.ics"})]
+    assert [one[:3] for one in subscriptions(streams, maintenances)] == [
+        ("t/+", 10, "block"),
+        ("maintenance/+", 10, "drop_oldest"),
+    ]
 
 
 def test_what_nobody_asked_for_counts_for_no_subscription_and_gives_way_first():

@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from detector import (
     daemon_settings,
+    maintenance_settings,
     message_settings,
     mqtt_settings,
     policy_settings,
@@ -46,6 +47,7 @@ TABLES = {
 EXAMPLES = {
     "streams.policies": policy_settings.PolicySettings,
     "streams.policies.signals.in_errors": policy_settings.SignalPolicySettings,
+    "maintenance": maintenance_settings.MaintenanceSettings,
 }
 """Tables that the reference shows and does not have: they are commented out, with each of their keys."""
 KEYS = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
@@ -172,6 +174,22 @@ MESSAGES = {
     "group-pattern-taken": "streams.0: group_patterns: 'device' is taken",
     "group-pattern-unused": "streams.0: group_patterns: 'site' is in none of groups",
     "group-pattern-malformed": "streams.0: pattern '(?P<site>.+': missing ): (?P<site>.+",
+    "maintenance-of-no-kind": "maintenance.0: give one of calendar, cron and topic",
+    "maintenance-of-two-kinds": "maintenance.0: give one of calendar, cron and topic",
+    "maintenance-cron": "maintenance.0.cron: Bad hour",
+    "maintenance-cron-of-six-fields": "maintenance.0.cron: not five fields:"
+    " minute, hour, day of the month, month, day of the week",
+    "maintenance-cron-without-duration": "maintenance.0: cron needs duration_s",
+    "maintenance-duration-of-a-topic": "maintenance.0: duration_s needs cron",
+    "maintenance-max-of-cron": "maintenance.0: max_s needs topic",
+    "maintenance-zone": "maintenance.0.timezone: 'Mars/Phobos' is no time zone, as Europe/Berlin is",
+    "maintenance-topic": "maintenance.0.topic: topic template 'maintenance/{device':"
+    " level '{device' is neither literal nor {label}",
+    "maintenance-on-and-off": "maintenance.0: a payload is both on and off",
+    "maintenance-of-an-unknown-stream": "maintenance: lab: streams: no stream is named 'devices'",
+    "maintenance-of-an-unknown-label": "maintenance: lab: 'site' is no label of the stream 'interfaces'",
+    "maintenance-of-nobody": "maintenance: lab: no stream has the labels device, site",
+    "maintenance-two-of-a-name": "maintenance: two are named 'lab'",
     "two-problems": "mqtt.port: Input should be greater than or equal to 1\n"
     "mqtt.qos: Input should be 0, 1 or 2",
 }
@@ -654,6 +672,8 @@ def test_each_example_of_the_reference_can_be_set_and_says_every_key(tmp_path):
     assert policy.model_fields_set == set(policy_settings.PolicySettings.model_fields)
     (signal,) = policy.signals.values()
     assert signal.model_fields_set == set(policy_settings.SignalPolicySettings.model_fields)
+    said = set().union(*(one.model_fields_set for one in loaded.maintenance))
+    assert said == set(maintenance_settings.MaintenanceSettings.model_fields)
 
 
 def test_the_streams_of_the_reference_are_those_of_the_simulation(tmp_path):

@@ -10,8 +10,9 @@ import pytest
 from detector.cli import main
 from detector.edge.reception import CANARY
 from detector.stream.decode.sparkplug_b_pb2 import Payload
-from detector.stream.definition import Definition, Signal
+from detector.stream.definition import Definition, Maintenance, Signal
 from detector.stream.nouns import Message
+from detector.stream.switch import Switch
 from detector.survey import Survey
 from tests.benchmark.fuzz_decode import DBIRTH
 
@@ -142,6 +143,17 @@ def test_a_payload_that_is_too_large_reaches_no_stream():
 def test_the_canary_of_a_detector_that_ran_meanwhile_is_nobody_s_message():
     canaries = [f"telegraf/{CANARY}1827/interfaces", f"{CANARY}1827"]
     assert told(*[(topic, b"detector canary") for topic in canaries])[0].startswith("0 messages, 0 on topics")
+
+
+def test_what_switches_maintenance_is_not_unread():
+    switch = Switch(Maintenance("lab", topic="maintenance/{device}"))
+    survey = Survey([], 1000, [switch])
+    payloads = (b"on", b"off", b"on", b"soon")
+    survey.take(Message("maintenance/r1", payload, ARRIVAL_S) for payload in payloads)
+    assert survey.lines() == [
+        "4 messages, 0 on topics that no stream reads",
+        "maintenance lab: 2 times on, 1 off, 1 neither",
+    ]
 
 
 def test_what_no_stream_reads_is_told_by_its_shape():
