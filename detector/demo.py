@@ -163,6 +163,8 @@ class Watched:
 def _logged(log: Path, now_s: float) -> Iterator[Episode]:
     opened: dict[tuple[str, str], Mapping[str, Any]] = {}
     for line in log.read_bytes().splitlines():
+        if not line.startswith(b"{"):  # TensorFlow talks, too
+            continue
         fact = orjson.loads(line)
         if fact["event"] not in ("anomaly", "anomaly over"):
             continue
