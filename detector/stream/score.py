@@ -44,9 +44,9 @@ LINGER_MAX = 3.0
 """How many times the quick energy the slow one counts at most: it gathers what is small and lasts, and is not
 to hold an alarm long after what was large has ended."""
 RAW_TINY = 1e-6
-RAW_SURE = 1.0
+RAW_SURE = 4.0
 """A mean energy that is an anomaly, whatever the tail says: an hour of history says little of a week's worst.
-All signals are then seven usual errors off, or one of ten is so far off that further is no difference."""
+All signals are then twenty usual errors off, or one of ten is so far off that further is no difference."""
 LEVEL_SHARE = 1.0 / 3.0
 """Where a signal usually is may wander within a third of the time that was learnt from,"""
 LEVEL_MAX = 3.5
