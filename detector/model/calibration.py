@@ -16,6 +16,8 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "peers": ("peers", "signals", "signals"),
     "pool_peers": ("signals", "signals"),
     "whitening": ("signals", "signals"),
+    "least_past": ("signals",),
+    "least_peers": ("signals",),
     "typical": ("entities",),
     "pool_typical": (),
     "history_s": (),
@@ -25,9 +27,8 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "tail_shape": (),
 }
 """Of those that are not `(entities, signals)`, or `(signals,)` with the prefix `pool_`."""
-POSITIVE = frozenset(
-    {"scale", "error_scale", "pool_scale", "pool_error_scale", "tail_rate", "tail_scale", "history_s"}
-)
+POSITIVE = frozenset({"scale", "error_scale", "pool_scale", "pool_error_scale", "least_past", "least_peers"})
+POSITIVE |= {"tail_rate", "tail_scale", "history_s"}
 ARRAYS = (
     *(field.name for field in fields(Calibration) if field.name not in {"entities", "tail"}),
     *(f"tail_{field.name}" for field in fields(Tail)),

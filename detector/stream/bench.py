@@ -172,7 +172,7 @@ class Bench:
                 scores = lifted(scores, self.policies.broken(part.windows))
                 onsets, ended = self.decider.judge(scores, ~learn | self.policies.muted[row], entities)
                 closures += ended
-                self._scorer.alarmed(np.array([onset.row for onset in onsets], np.int64))
+                self._scorer.edges.alarmed(np.array([onset.row for onset in onsets], np.int64))
             closures += self.decider.hush(*self.silence.fall(step_s), entities)
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)

@@ -32,8 +32,9 @@ class Calibration:
     what the signal usually is; `usual_past` and `usual_peers`, the running baselines of the two errors.
     `typical` `(entities,)`: the usual raw score. `peers` `(entities, signals, signals)`: takes the deviations
     of all signals to what of each is not explained by the others; no rows where the pool's does for all.
-    `whitening` `(signals, signals)` and `tail` are the stream's. The `pool_` twins have no axis for entities:
-    they are the prior of an entity that training did not know. `history_s` is the time that was learnt from.
+    `whitening` `(signals, signals)`, the least baselines `least_past` and `least_peers` `(signals,)`, and
+    `tail` are the stream's. The `pool_` twins have no axis for entities: they are the prior of an entity that
+    training did not know. `history_s` is the time that was learnt from.
     """
 
     entities: tuple[Entity, ...]
@@ -46,6 +47,8 @@ class Calibration:
     typical: Floats
     peers: Floats
     whitening: Floats
+    least_past: Floats
+    least_peers: Floats
     pool_center: Floats
     pool_scale: Floats
     pool_error_scale: Floats

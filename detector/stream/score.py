@@ -26,14 +26,15 @@ entity that the bundle does not know begins with the pool's, and learns faster a
 
 from __future__ import annotations
 
-from math import exp, isinf, log
+from math import exp, isinf
 from typing import NamedTuple
 
 import numpy as np
 
-from detector.stream.calibration import WEEK_S, Calibration, edge
+from detector.stream.calibration import Calibration
 from detector.stream.definition import Definition
-from detector.stream.energy import TAUGHT_MAX, USUAL_FLOOR, energies, taught
+from detector.stream.edges import Edges
+from detector.stream.energy import TAUGHT_MAX, energies, taught
 from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
 from detector.stream.policy import Policies
 from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor, scaled
@@ -44,9 +45,6 @@ LINGER_MAX = 3.0
 """How many times the quick energy the slow one counts at most: it gathers what is small and lasts, and is not
 to hold an alarm long after what was large has ended."""
 RAW_TINY = 1e-6
-RAW_SURE = 4.0
-"""A mean energy that is an anomaly, whatever the tail says: an hour of history says little of a week's worst.
-All signals are then twenty usual errors off, or one of ten is so far off that further is no difference."""
 LEVEL_SHARE = 1.0 / 3.0
 """Where a signal usually is may wander within a third of the time that was learnt from,"""
 LEVEL_MAX = 3.5
@@ -59,10 +57,6 @@ TYPICAL_BELOW = 0.7
 NEW_STEPS = 200.0
 """A new entity learns as if it had been known for so many steps: a tenth of what it is after an hour is its
 own."""
-HABIT = 0.1
-"""Log units an alarm, at a budget of one and less; at more, as much less."""
-HABIT_MAX = 1.5
-HABIT_S = 8 * 86400.0
 CALIBRATED_MAX = 4096
 """New entities calibrated at once: the medians take ten times the memory of the windows."""
 
@@ -93,7 +87,7 @@ class Scorer:
         self._learnt = calibration
         self._policies = policies
         self._known = {entity: index for index, entity in enumerate(calibration.entities)}
-        self._step_s = step_s = definition.step_s
+        step_s = definition.step_s
         self._signals = len(definition.signals)
         self._floor = scale_floor(definition, calibration.pool_center)
         self._peers = np.concatenate([calibration.peers, calibration.pool_peers[None]])
@@ -103,8 +97,7 @@ class Scorer:
         self._usual_rate = 1.0 - exp(-step_s / after_s)
         self._level_rate = 0.0 if self._never else 1.0 - exp(-step_s / min(wander_s, LEVEL_MAX * after_s))
         self._typical_step = TYPICAL_DRIFT * step_s / after_s
-        self._habit_keep = exp(-step_s / HABIT_S)
-        self._edges: dict[float, float] = {}
+        self.edges = Edges(definition, calibration, policies)
         self._allocate(0)
 
     def _allocate(self, rows: int) -> None:
@@ -115,13 +108,13 @@ class Scorer:
         self.usual_past, self.usual_peers = np.ones(shape, np.float32), np.ones(shape, np.float32)
         self.energy = np.zeros((len(RATES), *shape), np.float32)
         self.typical = np.zeros(rows, np.float32)
-        self.habit = np.zeros(rows, np.float32)
         self._peers_of = np.full(rows, len(self._peers) - 1)
         self._age_steps = np.full(rows, np.inf, np.float32)  # of a known entity: infinite
         self._calibrated = np.zeros(rows, bool)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
+        self.edges.resize(rows)
         old = {name: array for name, array in vars(self).items() if name in _ROWS}
         self._allocate(rows)
         for name, array in old.items():
@@ -135,7 +128,7 @@ class Scorer:
         learnt, index = self._learnt, self._known.get(entity)
         self._calibrated[row] = index is not None
         self.energy[:, row] = 0.0
-        self.habit[row] = 0.0
+        self.edges.admit(row)
         if index is None:
             return
         for name in (*_PER_SIGNAL, "typical"):
@@ -186,7 +179,7 @@ class Scorer:
         return Scores(
             step=windows.step,
             row=row,
-            score=np.exp(beyond - self._edge(row) - self.habit[row]).astype(np.float32),
+            score=np.exp(beyond - self.edges.of(row)).astype(np.float32),
             contribution=np.divide(raw.energy, total, out=np.zeros_like(raw.energy), where=total > 0),
             direction=np.where(newest < raw.foreseen, np.int8(-1), np.int8(1)),
             observed=np.where(seen, observed, np.float32(np.nan)),
@@ -217,8 +210,11 @@ class Scorer:
         surprise, alone = self.errors(row, newest, seen, expected)
         past = newest - np.clip(expected, -CLIP, CLIP)
         usual_past, usual_peers = self.usual_past[row], self.usual_peers[row]
-        by_past = energies(surprise, usual_past, seen & self._counts(row, observed, newest, past))
-        by_peers = energies(alone, usual_peers, seen & self._counts(row, observed, newest, alone))
+        learnt = self._learnt
+        counts_past = seen & self._counts(row, observed, newest, past)
+        counts_peers = seen & self._counts(row, observed, newest, alone)
+        by_past = energies(surprise, usual_past, learnt.least_past, counts_past)
+        by_peers = energies(alone, usual_peers, learnt.least_peers, counts_peers)
         if not self._never:
             self._learn(row, surprise, alone, seen & learn[:, None])
         weight = self._policies.weight(row)
@@ -249,24 +245,7 @@ class Scorer:
             newly = 1.0 / (self._age_steps[row] + NEW_STEPS)
             step = np.where(learn, np.maximum(np.float32(self._typical_step), newly), np.float32(0.0))
             self.typical[row] = typical + np.where(log > typical, step, -step)
-        self.habit[row] *= np.float32(self._habit_keep)
         return np.asarray(beyond, dtype=np.float32)
-
-    def alarmed(self, rows: Ints) -> None:
-        """Note that episodes of the entities in `rows` began."""
-        habit = HABIT / np.maximum(self._policies.budget[rows], 1.0)
-        self.habit[rows] = np.minimum(self.habit[rows] + habit, HABIT_MAX)
-
-    def _edge(self, row: Ints) -> Floats:
-        """Return the edges that the budgets of entities accept, in log units, `(windows,)`."""
-        budgets, index = np.unique(self._policies.budget[row], return_inverse=True)
-        for budget in budgets.tolist():
-            if budget not in self._edges:
-                # At the budget's own rate an entity has this much of a habit, on average.
-                accustomed = HABIT / max(budget, 1.0) * budget * HABIT_S / WEEK_S
-                beyond = edge(self._learnt.tail, budget, self._step_s) - accustomed
-                self._edges[budget] = min(beyond, log(RAW_SURE) - self._learnt.pool_typical)
-        return np.array([self._edges[budget] for budget in budgets.tolist()], np.float32)[index]
 
     def _counts(self, row: Ints, observed: Floats, newest: Floats, error: Floats) -> Bools:
         """Return which errors the policies count, by their side and what they come to in raw units."""
@@ -280,11 +259,11 @@ class Scorer:
         """Let baselines and levels learn from errors; `counts` says from which."""
         newly = 1.0 / (self._age_steps[row] + NEW_STEPS)[:, None]
         rate = np.maximum(np.float32(self._usual_rate), newly)
-        usual_peers = self.usual_peers[row]
-        bound = TAUGHT_MAX * np.maximum(usual_peers, USUAL_FLOOR)
+        usual_peers, learnt = self.usual_peers[row], self._learnt
+        bound = TAUGHT_MAX * np.maximum(usual_peers, learnt.least_peers)
         wander = np.maximum(np.float32(self._level_rate), newly)
-        self.usual_past[row] = taught(self.usual_past[row], surprise, counts, rate)
-        self.usual_peers[row] = taught(usual_peers, alone, counts, rate)
+        self.usual_past[row] = taught(self.usual_past[row], surprise, learnt.least_past, counts, rate)
+        self.usual_peers[row] = taught(usual_peers, alone, learnt.least_peers, counts, rate)
         self.level[row] += np.where(counts, wander * np.clip(alone, -bound, bound), np.float32(0.0))
         self._age_steps[row] += counts.any(axis=1)
 
@@ -297,4 +276,4 @@ class Scorer:
         return smooth
 
 
-_ROWS = {*_PER_SIGNAL, "energy", "typical", "habit", "_peers_of", "_age_steps", "_calibrated"}
+_ROWS = {*_PER_SIGNAL, "energy", "typical", "_peers_of", "_age_steps", "_calibrated"}

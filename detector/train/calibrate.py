@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from detector.stream.calibration import Calibration, Tail
-from detector.stream.energy import USUAL_FLOOR
 from detector.stream.nouns import Bools, Doubles, Floats, Ints
 from detector.stream.policy import Policies
 from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor
@@ -37,6 +36,10 @@ more."""
 PEERS_RIDGE_MIN, PEERS_RIDGE_MAX = 0.3, 100.0
 PEERS_CELLS_MAX = 1 << 26
 """Entities times signals squared: 256 MiB. Where there are more, all share the pool's."""
+LEAST = 0.2
+"""The least baseline of an error: what was never there would else be infinitely surprising."""
+LEAST_SHARE = 0.5
+"""And this share of what it comes to by its mean square, which rare large ones make up."""
 USUAL_PRIOR = 200.0
 """How many errors of an entity's own weigh as much as the pool's."""
 CHUNK_WINDOWS = 4096
@@ -111,6 +114,8 @@ def calibrate(past: Timeline, judged: Judged, learnt: Scaling) -> Calibration:
         typical=np.zeros(entities, np.float32),
         peers=peers,
         whitening=_whitening(error / error_scale[judged.entity]),
+        least_past=np.full_like(pool_level, LEAST),
+        least_peers=np.full_like(pool_level, LEAST),
         pool_center=learnt.pool_center,
         pool_scale=learnt.pool_scale,
         pool_error_scale=pool_error_scale,
@@ -197,19 +202,26 @@ def _usual(past: Timeline, judged: Judged, before: Calibration) -> Calibration:
         usual_peers=usual_peers,
         pool_usual_past=pool_usual_past,
         pool_usual_peers=pool_usual_peers,
+        least_past=_least(surprise, judged.seen),
+        least_peers=_least(alone, judged.seen),
     )
 
 
 def _sizes(judged: Judged, error: Floats, entities: int) -> tuple[Floats, Floats]:
     """Return the mean size of an error `(entities, signals)`, and of the pool `(signals,)`."""
     size, seen = np.abs(error), judged.seen
-    pool = np.maximum(_mean(size, seen), USUAL_FLOOR)
+    pool = np.maximum(_mean(size, seen), LEAST)
     own = np.tile(pool, (entities, 1))
     for index, mine in _of_each(judged.entity):
         count = seen[mine].sum(axis=0)
         weight = count / (count + USUAL_PRIOR)
         own[index] = weight * _mean(size[mine], seen[mine]) + (1.0 - weight) * pool
     return own.astype(np.float32), pool.astype(np.float32)
+
+
+def _least(error: Floats, seen: Bools) -> Floats:
+    """Return the least baseline of each signal, `(signals,)`."""
+    return np.maximum(LEAST_SHARE * np.sqrt(_mean(error**2, seen)), LEAST).astype(np.float32)
 
 
 def _errors(scorer: Scorer, judged: Judged) -> tuple[Floats, Floats]:

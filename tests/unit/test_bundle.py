@@ -59,6 +59,8 @@ def calibration(**changes):
         typical=np.array([1.5, 2.5], np.float32),
         peers=np.stack([strangers, 2 * strangers]),
         whitening=6 * strangers,
+        least_past=0.2 * pool,
+        least_peers=0.3 * pool,
         pool_center=0 * pool,
         pool_scale=pool,
         pool_error_scale=pool,

@@ -30,8 +30,10 @@ HELPERS = {
     "detector.stream.align": {"detector.stream.counters"},
     "detector.stream.counters": {"detector.stream.restarts"},
     "detector.stream.policy": {"detector.stream.selector"},
+    "detector.stream.edges": {"detector.stream.calibration", "detector.stream.policy"},
     "detector.stream.score": {
         "detector.stream.calibration",
+        "detector.stream.edges",
         "detector.stream.energy",
         "detector.stream.policy",
         "detector.stream.scaling",

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from detector.stream.align import VALUE_MAX
 from detector.stream.calibration import WEEK_S, Tail, edge
 from detector.stream.definition import Signal
+from detector.stream.edges import HABIT_MAX
 from detector.stream.nouns import Windows
 from detector.stream.policy import Policies
 from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor, scaled
-from detector.stream.score import HABIT_MAX, Scorer, past_errors
+from detector.stream.score import Scorer, past_errors
 from tests.support.streams import COUNTER, GAUGE, calibration, definition
 
 KNOWN = (("known",),)
@@ -106,6 +107,14 @@ def test_an_anomaly_cannot_teach_the_baseline_more_than_three_times_itself():
     np.testing.assert_allclose(wild.usual_past, mild.usual_past)
 
 
+def test_what_rarely_speaks_is_no_surprise_up_to_a_multiple_of_its_least_baseline():
+    learnt = calibration(1, KNOWN)
+    learnt.usual_past[:] = learnt.usual_peers[:] = 0.01
+    loud = replace(learnt, least_past=np.ones(1, np.float32), least_peers=np.ones(1, np.float32))
+    told = [score(scorer(GAUGE, learnt=one), windows([[3.0]]), [0]).score[0] for one in (learnt, loud)]
+    assert told[1] < 0.1 * told[0]
+
+
 def test_a_level_that_lasts_is_the_new_normal_and_never_if_so_said():
     raw = {}
     for after_s in (3600.0, np.inf):
@@ -127,12 +136,12 @@ def test_who_must_not_teach_is_scored_and_teaches_nothing():
 
 def test_an_alarm_makes_the_next_one_need_more_and_that_is_forgotten():
     one, other = scorer(GAUGE), scorer(GAUGE)
-    one.alarmed(np.array([0]))
+    one.edges.alarmed(np.array([0]))
     habit = score(one, windows([[9.0]]), [0]).score / score(other, windows([[9.0]]), [0]).score
     assert 0.85 < habit[0] < 0.95
     for _ in range(100):
-        one.alarmed(np.array([0]))
-    assert one.habit[0] == np.float32(HABIT_MAX)
+        one.edges.alarmed(np.array([0]))
+    assert one.edges.habit[0] == np.float32(HABIT_MAX)
 
 
 def test_signals_that_move_together_as_they_always_do_are_no_surprise_to_each_other():

@@ -1,0 +1,64 @@
+"""The edge of normal of each entity: what its budget accepts, and what its alarms have made of it."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import numpy as np
+
+from detector.stream.calibration import WEEK_S, Calibration, edge
+from detector.stream.definition import Definition
+from detector.stream.nouns import Floats, Ints
+from detector.stream.policy import Policies
+
+HABIT = 0.1
+"""Log units an alarm, at a budget of one and less; at more, as much less."""
+HABIT_MAX = 1.5
+HABIT_S = 8 * 86400.0
+RAW_SURE = 4.0
+"""A mean energy that is an anomaly, whatever the tail says: an hour of history says little of a week's worst.
+All signals are then twenty usual errors off, or one of ten is so far off that further is no difference."""
+
+
+class Edges:
+    """The edges of the entities of one stream, in log units above the usual score of each.
+
+    `habit` `(rows,)` grows with every alarm and is forgotten within days: what alarms again and again has to
+    be more to alarm again, and an entity whose tail is heavier than the typical one comes back to its budget.
+    """
+
+    def __init__(self, definition: Definition, calibration: Calibration, policies: Policies) -> None:
+        self._step_s = definition.step_s
+        self._learnt = calibration
+        self._policies = policies
+        self._keep = np.float32(exp(-definition.step_s / HABIT_S))
+        self._edges: dict[float, float] = {}
+        self.habit = np.zeros(0, np.float32)
+
+    def resize(self, rows: int) -> None:
+        """Make room for `rows` entities."""
+        self.habit = np.concatenate([self.habit, np.zeros(rows - len(self.habit), np.float32)])
+
+    def admit(self, row: int) -> None:
+        """Take a new entity in."""
+        self.habit[row] = 0.0
+
+    def alarmed(self, rows: Ints) -> None:
+        """Note that episodes of the entities in `rows` began."""
+        habit = HABIT / np.maximum(self._policies.budget[rows], 1.0)
+        self.habit[rows] = np.minimum(self.habit[rows] + habit, HABIT_MAX)
+
+    def of(self, row: Ints) -> Floats:
+        """Return the edges of entities of whom a step is judged, `(windows,)`; their habits fade by it."""
+        budgets, index = np.unique(self._policies.budget[row], return_inverse=True)
+        accepted = np.array([self._accepted(budget) for budget in budgets.tolist()], np.float32)
+        self.habit[row] *= self._keep
+        return np.asarray(accepted[index] + self.habit[row], dtype=np.float32)
+
+    def _accepted(self, budget: float) -> float:
+        if budget not in self._edges:
+            # At the budget's own rate an entity has this much of a habit, on average.
+            accustomed = HABIT / max(budget, 1.0) * budget * HABIT_S / WEEK_S
+            beyond = edge(self._learnt.tail, budget, self._step_s) - accustomed
+            self._edges[budget] = min(beyond, log(RAW_SURE) - self._learnt.pool_typical)
+        return self._edges[budget]
