@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Final
 
 from detector.edge import tls, websocket
+from detector.maintenance_settings import switches
 from detector.settings import Settings, SettingsError, password
 from detector.stream.decode.topic import template_of
 from detector.stream.definition import NO_TIME
@@ -32,7 +33,7 @@ def cautions(settings: Settings, now_s: float) -> list[str]:
     websocket.headers(settings.mqtt)
     websocket.path(settings.mqtt)
     doubts = [validity.doubt(now_s) for validity in tls.validities(settings.mqtt)]
-    filters = [*_too_broad(settings.streams), *_overlaps(settings.streams)]
+    filters = [*_too_broad(settings.streams), *_overlaps(settings)]
     return [*settings.warnings, *(doubt for doubt in doubts if doubt), *filters, *_queued(settings)]
 
 
@@ -50,9 +51,11 @@ def _too_broad(streams: Sequence[StreamSettings]) -> Iterator[str]:
                 )
 
 
-def _overlaps(streams: Sequence[StreamSettings]) -> Iterator[str]:
+def _overlaps(settings: Settings) -> Iterator[str]:
     """Yield a line for each two filters that are both subscribed to and share topics."""
-    for one, other in combinations(outermost(text for each in streams for text in each.subscriptions), 2):
+    filters = [text for stream in settings.streams for text in stream.subscriptions]
+    filters += [switch.template.filter for switch in switches(settings.maintenance)]
+    for one, other in combinations(outermost(filters), 2):
         if overlap(one, other):
             yield (
                 f"the filters {one} and {other} overlap, and some brokers deliver twice what both match: "

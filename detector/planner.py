@@ -7,7 +7,7 @@ now, and new ones when it has gone on for a day, or a calendar has changed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Final, Protocol
@@ -132,6 +132,18 @@ class Planner:
                     self._complain(name, error)
                 else:
                     stream.bench.maintained.plan(name, spans)
+
+    def spans(
+        self, stream: Definition, begin_s: float, end_s: float
+    ) -> Iterator[tuple[Maintenance, list[Span]]]:
+        """Yield each planned maintenance that is about a stream, with its spans that touch a time.
+
+        Raises:
+            CalendarError: An event makes no sense in that time.
+        """
+        for one in self.maintenances_of(stream):
+            if one.name in self._sources:
+                yield one, _between(self._sources[one.name], begin_s, end_s)
 
     def next(self, name: str, now_s: float) -> Span | None:
         """Return the span of a maintenance that is now or comes next; None where none does in a year.

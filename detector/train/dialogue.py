@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,9 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from detector.edge import recording
-from detector.settings import Settings
+from detector.edge.calendar import CalendarError
+from detector.planner import Planner
+from detector.settings import Settings, SettingsError
 from detector.stream.definition import Definition
 from detector.train import dataset, infer
+from detector.train.maintained import maintained
 from detector.train.trainer import check, without_missing
 from detector.train.trainer import train as train_bundle
 
@@ -91,7 +95,7 @@ def prepare(
         check(data, definition)
         tell_unseen(data, definition)
         _tell_doubts(data, definition, metadata_of(paths) if data.rates else None)
-        return data, definition
+        return _without_maintenance(data, definition, settings), definition
     data = dataset.read(paths)
     recorded = metadata_of(paths) if data.rates else None
     name = name or (recorded.stream if recorded else paths[0].stem)
@@ -102,6 +106,19 @@ def prepare(
     kinds_known = not recorded or set(definition.signal_names) <= set(recorded.definitions)
     print(infer.as_toml(definition, kinds_known=kinds_known))  # noqa: T201 -- a result, ready for the settings
     return data, definition
+
+
+def _without_maintenance(
+    data: dataset.Dataset, definition: Definition, settings: Settings
+) -> dataset.Dataset:
+    """Leave out of the training what is of planned maintenance."""
+    try:
+        out = maintained(data, definition, Planner(settings.maintenance))
+    except CalendarError as error:
+        raise SettingsError(f"maintenance: {error}") from None
+    if out.any():
+        print(f"in maintenance, not learnt from: {out.sum()} records", file=sys.stderr)  # noqa: T201
+    return replace(data, train=data.train & ~out)
 
 
 def metadata_of(paths: list[Path]) -> infer.Recorded | None:

@@ -96,6 +96,13 @@ def test_a_span_that_is_under_way_is_one_of_the_time(tmp_path):
     assert spans(made, "2025-01-10", "2025-01-11") == []
 
 
+def test_a_time_without_a_zone_is_found_however_far_its_zone_is_from_utc(tmp_path):
+    """Noon on Kiritimati is the night before in UTC."""
+    event = "UID:1\nDTSTART:20250107T120000\nDTEND:20250107T130000\n"
+    made = opened(tmp_path, text(event), ZoneInfo("Pacific/Kiritimati"))
+    assert spans(made, "2025-01-06", "2025-01-07") == [("01-06 22:00", "01-06 23:00")]
+
+
 def test_a_file_may_have_several_calendars_or_no_event(tmp_path):
     assert len(spans(opened(tmp_path, text(WEEKLY) + text(MOVED.replace("weekly", "other"))))) == 4
     assert spans(opened(tmp_path, text())) == []

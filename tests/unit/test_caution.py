@@ -154,6 +154,14 @@ def overlapping(*topics):
     return "".join(text.replace("t/{device}", topic) for text, topic in named)
 
 
+def test_check_warns_of_a_topic_of_maintenance_that_overlaps_with_that_of_a_stream(tmp_path):
+    file = tmp_path / "detector.toml"
+    switch = '[[maintenance]]\nname = "m"\ntopic = "{device}/maintenance"\n'
+    file.write_text(overlapping("t/{device}") + switch)
+    (line,) = [line for line in check.everything(load(file)) if " overlap" in line]
+    assert line.startswith("caution: the filters t/+ and +/maintenance overlap")
+
+
 @pytest.mark.parametrize(
     ("topics", "pairs"),
     [

@@ -14,6 +14,7 @@ from detector.settings import SettingsError
 from detector.stream.nouns import Span
 from detector.stream.pipeline import StreamPipeline
 from detector.train.dataset import Dataset
+from detector.train.maintained import maintained
 from tests.support.streams import START_S, batch, definition, judge
 from tests.unit.test_calendar import MOVED, WEEKLY, changed, text
 
@@ -196,3 +197,24 @@ def test_offline_the_time_of_the_data_decides():
     assert onsets(Planner([nightly(cron="0 3 * * *", duration_s=3 * 3600)])) == [(4, 7)]
     assert onsets(Planner([nightly(cron="0 3 * * *", duration_s=9 * 3600)])) == []
     assert onsets(Planner([nightly(streams=["others"], duration_s=DAY_S)])) == [(4, 5)]
+
+
+def test_training_leaves_out_who_was_in_maintenance_and_when():
+    """Two devices, a record an hour: of the leaf, the hours from three to five teach nothing."""
+    hours = np.repeat(np.arange(12), 2)
+    data = Dataset(
+        labels=("device",),
+        entities=(("leaf1",), ("spine1",)),
+        entity=np.tile([0, 1], 12),
+        time_s=seconds("2025-01-07") + 3600.0 * hours,
+        column={"level": np.zeros(24)},
+        train=np.ones(24, bool),
+        rates=False,
+        sha256="",
+    )
+    switched = MaintenanceSettings(name="by hand", topic="maintenance/{device}")
+    leaves = nightly(cron="0 3 * * *", duration_s=3 * 3600, match={"device": "leaf*"})
+    out = maintained(data, definition(), Planner([leaves, switched]))
+    assert [(int(data.entity[at]), int(hours[at])) for at in np.flatnonzero(out)] == [(0, 3), (0, 4), (0, 5)]
+    nobody = data.only(np.zeros(24, bool))
+    assert not maintained(nobody, definition(), Planner([leaves])).any()
