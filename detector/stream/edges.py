@@ -11,7 +11,7 @@ from detector.stream.definition import Definition
 from detector.stream.nouns import Floats, Ints
 from detector.stream.policy import Policies
 
-HABIT = 0.1
+HABIT = 0.2
 """Log units an alarm, at a budget of one and less; at more, as much less."""
 HABIT_MAX = 1.5
 HABIT_S = 8 * 86400.0

@@ -138,7 +138,7 @@ def test_an_alarm_makes_the_next_one_need_more_and_that_is_forgotten():
     one, other = scorer(GAUGE), scorer(GAUGE)
     one.edges.alarmed(np.array([0]))
     habit = score(one, windows([[9.0]]), [0]).score / score(other, windows([[9.0]]), [0]).score
-    assert 0.85 < habit[0] < 0.95
+    assert habit[0] == pytest.approx(np.exp(-0.2), rel=0.02)
     for _ in range(100):
         one.edges.alarmed(np.array([0]))
     assert one.edges.habit[0] == np.float32(HABIT_MAX)
