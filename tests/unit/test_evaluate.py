@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detector.evaluate import judged
 from detector.evaluate.metrics import average_precision, vus_pr
 from detector.evaluate.quality import ranked
 from detector.stream.definition import Signal
@@ -66,6 +67,9 @@ def test_a_step_without_a_score_ranks_below_all_others_and_is_counted():
     assert np.isnan(score[:3]).all()
     assert np.isnan(score[10:20]).all()
     assert found.unscored == np.isnan(score).sum() < 20
+    label = np.zeros(40, bool)
+    label[11:18] = True
+    assert found.entities[0].average_precision == average_precision(label, ranked(score))
     assert set(ranked(score)[np.isnan(score)]) == {float(np.nanmin(score)) - 1.0}
     assert not ranked(np.full(3, np.nan)).any()
 
@@ -111,6 +115,7 @@ def test_changes_count_neither_way_and_bait_is_nothing():
     assert (quality.faults, quality.found, quality.right) == (1, 1, 1)
     assert (quality.baits, quality.baits_alarmed) == (1, 1)
     assert quality.free_days == pytest.approx((200 - 11 - 11) * STEP_S / 86400)
+    assert np.isnan(evaluated(data, events[0]).detector.vus_pr), "a change is nothing to be found"
     # The score of the change is not held against it; that of the bait is.
     without = evaluated(data, *events[1:])
     assert without.detector.average_precision < quality.average_precision < 1
@@ -122,6 +127,13 @@ def test_where_entities_are_connected_what_happens_elsewhere_meanwhile_does_not_
     connected = evaluated(data, event(28, 42, ON_A), connected=True).detector
     assert (apart.false, connected.false) == (1, 0)
     assert connected.free_days == pytest.approx(apart.free_days - 15 * STEP_S / 86400)
+
+
+def test_the_time_in_which_an_event_still_explains_an_alarm_counts_neither_way():
+    data = dataset({A: spiky(100, (30, 40), (50, 55))})
+    strict, lenient = (evaluated(data, event(28, 42), after_steps=after).detector for after in (0, 10))
+    assert (strict.false, lenient.false) == (1, 0)
+    assert lenient.free_days == pytest.approx(strict.free_days - 10 * STEP_S / 86400)
 
 
 def test_an_event_of_a_device_is_judged_on_each_of_its_interfaces():
@@ -181,6 +193,11 @@ def test_an_explanation_hits_where_a_labelled_signal_leads(named, first, among):
     assert (quality.explained, quality.first, quality.among) == (1, first, among)
 
 
+def test_a_signal_that_contributes_nothing_does_not_lead_though_few_others_do():
+    quality = explained("calm", columns=(0, 0, 0, 5)).detector
+    assert (quality.explained, quality.among) == (1, 0)
+
+
 def test_what_leads_by_chance_is_the_control_of_an_explanation():
     control = explained("loudest").control
     assert (control.explained, control.first, control.among) == (1, 0.25, 0.75)
@@ -219,10 +236,22 @@ def test_the_same_seed_gives_the_same_control():
     assert first == again != other
 
 
+def test_an_alarm_over_all_that_is_judged_has_one_place_in_the_control():
+    found = evaluated(dataset({A: spiky(60, (30, 60))}, train_steps=30), event(40, 45))
+    assert steps_of(found.judged.begun()) == [(31, 60)]
+    assert found.control.alarm_share == found.detector.alarm_share == 1.0
+
+
 def test_without_events_the_alarms_are_false_and_the_rest_cannot_be_said():
     quality = evaluated(dataset({A: spiky(100, (30, 40))})).detector
     assert (quality.faults, quality.false) == (0, 1)
     assert np.isnan([quality.vus_pr, quality.delay_s, quality.affiliation_recall]).all()
+
+
+def test_an_alarm_that_never_ends_keeps_no_contributions_without_end(monkeypatch):
+    monkeypatch.setattr(judged, "CONTRIBUTIONS_MAX", 5)
+    (alarm,) = evaluated(dataset({A: spiky(100, (30, 90))})).judged.alarms
+    assert len(alarm.step) == len(alarm.contribution) == 5
 
 
 def test_a_step_costs_four_bytes_and_contributions_those_of_alarms_alone():
