@@ -23,7 +23,7 @@ from detector.stream.bench import Judge
 from detector.stream.definition import Definition
 from detector.stream.nouns import Bools, Doubles, Entity, Floats, Ints, Onset, Outcome, Scores
 from detector.stream.pipeline import StreamPipeline
-from detector.train.dataset import Dataset
+from detector.train.dataset import CHUNK_RECORDS, Dataset
 
 CONTRIBUTIONS_MAX = 10_000
 """Steps of an alarm whose contributions are kept: whatever lasts for longer has been explained by then."""
@@ -105,13 +105,17 @@ def split(dataset: Dataset) -> Bools:
 
 def _spans(dataset: Dataset, step_s: float) -> tuple[Ints, Ints]:
     """Return the first and the last judged step of each entity."""
+    first = np.full(len(dataset.entities), np.iinfo(np.int64).max)
+    last = np.full(len(dataset.entities), np.iinfo(np.int64).min)
     chosen = split(dataset)
-    entity, step = dataset.entity[chosen], steps_of(dataset.time_s[chosen], step_s)
-    first = np.zeros(len(dataset.entities), np.int64)
-    last = first - 1
-    # In order of time: of what is written to one place, the last stays.
-    first[entity[::-1]] = step[::-1]
-    last[entity] = step
+    for start in range(0, len(chosen), CHUNK_RECORDS):
+        part = slice(start, start + CHUNK_RECORDS)
+        entity = dataset.entity[part][chosen[part]]
+        step = steps_of(dataset.time_s[part][chosen[part]], step_s)
+        np.minimum.at(first, entity, step)
+        np.maximum.at(last, entity, step)
+    nothing = last < first
+    first[nothing], last[nothing] = 0, -1
     return first, last
 
 
