@@ -136,6 +136,13 @@ def test_the_time_in_which_an_event_still_explains_an_alarm_counts_neither_way()
     assert lenient.free_days == pytest.approx(strict.free_days - 10 * STEP_S / 86400)
 
 
+def test_a_stream_of_one_entity_without_a_name_is_judged_too():
+    found = evaluated(
+        dataset({(): spiky(100, (30, 40))}, labels=()), event(28, 42), stream=definition(entity=())
+    )
+    assert (found.detector.found, found.detector.false) == (1, 0)
+
+
 def test_an_event_of_a_device_is_judged_on_each_of_its_interfaces():
     values = {("a", "e1"): spiky(60, (30, 34)), ("a", "e2"): spiky(60), ("b", "e1"): spiky(60)}
     data = dataset(values, labels=("device", "interface"))
