@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from detector.stream.bench import Judge
-from detector.stream.calibration import Calibration
 from detector.stream.definition import Definition, Layout, Signal
 from detector.stream.nouns import Bools, Drop, Floats, Message
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
+from tests.support.streams import calibration
 
 ENTITIES_MAX = 1000
 KNOWN = 500
@@ -65,10 +65,7 @@ def expected_zero(value: Floats, seen: Bools) -> Floats:
 
 
 def judge(width: int) -> Judge:
-    none, ones = np.ones((0, width), np.float32), np.ones(width, np.float32)
-    pool = {"pool_center": 0 * ones, "pool_scale": ones, "pool_error_scale": ones, "pool_edge": 1.0}
-    edge = np.ones(0, np.float32)
-    return Judge(expected_zero, Calibration((), none, none, none, edge, **pool))
+    return Judge(expected_zero, calibration(width))
 
 
 def known(time_s: float) -> Iterator[Message]:
