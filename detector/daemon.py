@@ -29,13 +29,13 @@ from detector.edge.metrics import Durations, register
 from detector.edge.mqtt import Subscriber
 from detector.edge.snapshot import (
     BundleSnapshot,
-    MqttSnapshot,
     Snapshot,
     StreamSnapshot,
     refused_examples,
     stream_snapshot,
 )
 from detector.edge.snapshot_groups import groups_snapshot
+from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.journal import Hearing, Kinds, Refusals, tell, tell_groups
 from detector.logs import say
 from detector.maintenance_settings import switches

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from detector.edge.failures import Failure
-from detector.edge.snapshot import ConnectFailure
+from detector.edge.snapshot_mqtt import ConnectFailure
 from detector.logs import say
 
 LOG = logging.getLogger("detector.mqtt")

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from paho.mqtt.reasoncodes import ReasonCode
 
-from detector.edge.snapshot import ConnectFailure as Why
+from detector.edge.snapshot_mqtt import ConnectFailure as Why
 from detector.edge.websocket import WebSocketError
 from detector.settings import SettingsError
 from detector.transport_settings import TransportSettings

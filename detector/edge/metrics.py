@@ -21,7 +21,8 @@ from detector import __version__
 from detector.edge.families import Labels, Rows, by_reason, counter, gauge, histogram, info
 from detector.edge.metrics_groups import group_families
 from detector.edge.metrics_recordings import recording_families
-from detector.edge.snapshot import ConnectFailure, MqttSnapshot, Snapshot, StreamSnapshot
+from detector.edge.snapshot import Snapshot, StreamSnapshot
+from detector.edge.snapshot_mqtt import ConnectFailure, MqttSnapshot
 from detector.stream.nouns import ENTITY_REASONS, MESSAGE_REASONS, SAMPLE_REASONS, Entity, State
 
 CONTRIBUTION_MIN = 0.01  # a share below one percent explains nothing and would only cost series

@@ -19,7 +19,8 @@ from detector.edge.conversation import Conversation
 from detector.edge.inbox import Inbox
 from detector.edge.reception import Reception, Subscription
 from detector.edge.session import backoff_s
-from detector.edge.snapshot import Example, MqttSnapshot
+from detector.edge.snapshot import Example
+from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.edge.wire import Bell
 from detector.mqtt_settings import MqttSettings
 from detector.stream.nouns import Drop, Message

@@ -4,7 +4,6 @@ import numpy as np
 
 from detector.edge.snapshot import (
     BundleSnapshot,
-    MqttSnapshot,
     OpenEpisode,
     RawSnapshot,
     RecordedSnapshot,
@@ -13,6 +12,7 @@ from detector.edge.snapshot import (
     StreamSnapshot,
 )
 from detector.edge.snapshot_groups import GroupsSnapshot, OpenGroupEpisode
+from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.stream.crowd import Group
 from detector.stream.groups import Standing
 from detector.stream.nouns import Discontinuity, State

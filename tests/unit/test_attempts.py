@@ -6,7 +6,7 @@ import pytest
 
 from detector.edge.attempts import AGAIN_S, Attempts
 from detector.edge.failures import Failure
-from detector.edge.snapshot import ConnectFailure
+from detector.edge.snapshot_mqtt import ConnectFailure
 
 REFUSED = Failure(ConnectFailure.REFUSED, "nobody listens")
 EXPIRED = Failure(ConnectFailure.CERTIFICATE_EXPIRED, "renew it")

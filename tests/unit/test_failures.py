@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from detector.edge.failures import Stage, explain, explain_refusal
-from detector.edge.snapshot import ConnectFailure
+from detector.edge.snapshot_mqtt import ConnectFailure
 from detector.mqtt_settings import MqttSettings
 from detector.settings import SettingsError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.edge.snapshot import MqttSnapshot
+from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.journal import FALLS_MIN, ORDINARY, Hearing, Kinds, tell, tell_groups
 from detector.stream.definition import Maintenance, Signal, SignalPolicy
 from detector.stream.groups import Groups

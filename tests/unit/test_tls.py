@@ -10,7 +10,7 @@ import pytest
 
 from detector.edge import tls
 from detector.edge.failures import Stage, explain
-from detector.edge.snapshot import ConnectFailure
+from detector.edge.snapshot_mqtt import ConnectFailure
 from detector.mqtt_settings import MqttSettings
 from detector.settings import SettingsError
 from tests.support.certificates import DAY, Authority
