@@ -39,6 +39,8 @@ HELPERS = {
         "detector.stream.scaling",
     },
     "detector.stream.maintenance": {"detector.stream.roster", "detector.stream.selector"},
+    "detector.stream.rhythm": {"detector.stream.habit"},
+    "detector.stream.stuck": {"detector.stream.habit"},
     "detector.stream.bench": {
         "detector.stream.calibration",
         "detector.stream.maintenance",
