@@ -232,6 +232,7 @@ class Daemon:
             recordings=self._recorders.snapshot() if self._recorders else None,
             calendar_errors=self._planner.errors,
         )
+        self._listen(mqtt, self._snapshot.time_s)
         self._tell_status()
         self._hearing.watch(self._snapshot, time.monotonic())
         self._refusals.watch(self._snapshot, time.monotonic())
@@ -241,6 +242,11 @@ class Daemon:
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:
         for stream, loaded in zip(self._streams.streams, self._bundles, strict=True):
             yield stream_snapshot(stream, None if loaded is None else _facts(loaded))
+
+    def _listen(self, mqtt: MqttSnapshot, now_s: float) -> None:
+        """Tell each stream whether what is published reaches us."""
+        for stream, settings in zip(self._streams.streams, self._settings.streams, strict=True):
+            stream.listen(mqtt.hears(settings.subscriptions), now_s)
 
     def _tell_status(self) -> None:
         """Tell the service manager what is missing, when that changes; with or without a watchdog."""

@@ -10,7 +10,8 @@ from itertools import islice
 
 import numpy as np
 
-from detector.edge.snapshot import Snapshot
+from detector.edge.snapshot import Snapshot, StreamSnapshot
+from detector.journal_spells import tell_spells
 from detector.logs import say
 from detector.stream.crowd import Key
 from detector.stream.definition import Definition, Signal
@@ -81,6 +82,7 @@ def tell(stream: StreamPipeline, outcome: Outcome, groups: Groups) -> None:
     alone = any(groups.episode_of((name, entity)) is None for entity in outcome.silenced)
     _tell_many(name, "silent", outcome.silenced, logging.WARNING if alone else logging.INFO)
     _tell_many(name, "speaking again", outcome.speaking_again, logging.WARNING)
+    tell_spells(definition, outcome.begun, outcome.over)
 
 
 def _tell_many(stream: str, event: str, entities: Sequence[Entity], level: int) -> None:
@@ -162,25 +164,26 @@ class Hearing:
         received = sum(snapshot.mqtt.received.values())
         waits = bool(snapshot.missing)  # for a broker, and that has lines of its own
         for stream in snapshot.streams:
-            if not self._is_deaf(stream.name, stream.samples_total, monotonic_s, waits=waits):
+            if not self._is_deaf(stream, monotonic_s, waits=waits):
                 continue
             refused = Counter(snapshot.messages_dropped) + Counter(stream.samples_dropped)
             why = ", ".join(f"{reason} {count}" for reason, count in refused.most_common())
             facts = {"stream": stream.name, "samples": stream.samples_total, "messages_of_all": received}
             say(LOG, "nothing heard", logging.WARNING, **facts, dropped=why or "none")
 
-    def _is_deaf(self, name: str, accepted: int, monotonic_s: float, *, waits: bool) -> bool:
-        if accepted > self._accepted[name] or waits:
-            self._accepted[name] = accepted
-            self._complain_s[name] = monotonic_s + self._patience_s(name)
+    def _is_deaf(self, stream: StreamSnapshot, monotonic_s: float, *, waits: bool) -> bool:
+        name = stream.name
+        if stream.samples_total > self._accepted[name] or waits:
+            self._accepted[name] = stream.samples_total
+            self._complain_s[name] = monotonic_s + self._patience_s(name, stream.patience_s)
         if monotonic_s < self._complain_s[name]:
             return False
         self._complain_s[name] = monotonic_s + DEAF_AGAIN_S
         return True
 
-    def _patience_s(self, name: str) -> float:
-        one = self._definitions[name]
-        return max(DEAF_S, one.silence_s if self._accepted[name] else DEAF_STEPS * one.step_s)
+    def _patience_s(self, name: str, learnt_s: float = math.nan) -> float:
+        known = self._accepted[name] and not math.isnan(learnt_s)
+        return max(DEAF_S, learnt_s if known else DEAF_STEPS * self._definitions[name].step_s)
 
 
 class Refusals:

@@ -7,13 +7,13 @@ from math import inf
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from detector.message_settings import Part, PayloadSettings, RestartSettings, Seconds, SignalSettings
 from detector.policy_settings import POLICIES_MAX, PolicySettings, idle_keys
 from detector.stream.decode import FORMATS, decoder
 from detector.stream.decode.topic import Template
-from detector.stream.definition import REFRESH_STEPS, Definition
+from detector.stream.definition import REFRESH_STEPS, SILENCE_AUTO, Definition
 from detector.stream.filters import outermost
 from detector.stream.levels import check_levels
 
@@ -51,7 +51,7 @@ class StreamSettings(Part):
     entities_max: int = Field(10_000, ge=1, le=1_000_000)
     device_entities_max: int | None = Field(None, ge=1, le=1_000_000)
     imputed_share_max: float = Field(0.5, ge=0, lt=1)
-    silence_s: Seconds | None = None
+    silence_s: Seconds | Literal["auto"] = "auto"
     expire_s: Seconds = 86400.0
     budget: float = Field(1.0, gt=0, le=10_000)
     normal_after_s: Annotated[float, Field(ge=60, le=366 * 86400)] | Literal["never"] = 172_800.0
@@ -69,6 +69,14 @@ class StreamSettings(Part):
         if value not in FORMATS:
             raise ValueError(f"unknown format {value!r}; known: {', '.join(sorted(FORMATS))}")
         return value
+
+    @field_validator("silence_s", mode="wrap")
+    @classmethod
+    def _auto_or_seconds(cls, value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError('"auto", or a number above 0 to 2592000') from None
 
     @field_validator("entity")
     @classmethod
@@ -117,10 +125,10 @@ class StreamSettings(Part):
     def _consistent(self) -> Self:
         if self.open_steps > self.open_window_steps:
             raise ValueError("open_steps is more than open_window_steps")
-        if self.silence_s is not None and self.silence_s >= self.expire_s:
+        if self.silence_s != "auto" and self.silence_s >= self.expire_s:
             raise ValueError("silence_s is not less than expire_s")
         definition = self.definition()
-        if definition.silence_s < self.step_s:
+        if (self.expire_s if self.silence_s == "auto" else self.silence_s) < self.step_s:
             raise ValueError("silence_s or expire_s is less than step_s: every entity would be silent")
         decoder(definition)
         check_levels(definition, LABELS_RESERVED | COLUMNS_RESERVED)
@@ -162,7 +170,7 @@ class StreamSettings(Part):
             entities_max=self.entities_max,
             device_entities_max=self.device_entities_max or self.entities_max,
             imputed_share_max=self.imputed_share_max,
-            silence_s=self.silence_s or min(max(6 * self.step_s, 60.0), self.expire_s),
+            silence_s=SILENCE_AUTO if self.silence_s == "auto" else self.silence_s,
             expire_s=self.expire_s,
             budget=self.budget,
             normal_after_s=inf if self.normal_after_s == "never" else self.normal_after_s,

@@ -21,6 +21,7 @@ from detector import __version__
 from detector.edge.families import Labels, Rows, by_reason, counter, gauge, histogram, info
 from detector.edge.metrics_groups import group_families
 from detector.edge.metrics_recordings import recording_families
+from detector.edge.metrics_spells import spell_families
 from detector.edge.snapshot import Snapshot, StreamSnapshot
 from detector.edge.snapshot_mqtt import ConnectFailure, MqttSnapshot
 from detector.stream.nouns import ENTITY_REASONS, MESSAGE_REASONS, SAMPLE_REASONS, Entity, State
@@ -99,6 +100,7 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _streams(snapshot.streams)
     yield from _entities(snapshot.streams)
     yield from _episodes(snapshot.streams)
+    yield from spell_families(snapshot.streams)
     yield from group_families(snapshot.groups, {one.name: one.labels for one in snapshot.streams})
     yield from _bundles(snapshot.streams)
     errors = [({"maintenance": name}, float(count)) for name, count in snapshot.calendar_errors.items()]
@@ -201,8 +203,8 @@ def _entities(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
         active += zip(labels, map(float, is_active), strict=True)
         times_s = zip(labels, stream.onset_s.tolist(), is_active, strict=True)
         onset += [(label, time_s) for label, time_s, is_open in times_s if is_open]
-        heard = zip(labels, stream.state, stream.muted.tolist(), strict=True)
-        silence += [(label, float(state is State.SILENT)) for label, state, muted in heard if not muted]
+        heard = zip(labels, stream.told_silent.tolist(), stream.muted.tolist(), strict=True)
+        silence += [(label, float(told)) for label, told, muted in heard if not muted]
         maintenance += [(labels[index], 1.0) for index in np.flatnonzero(stream.in_maintenance).tolist()]
     yield gauge("anomaly_score", "1 is the edge of normal; absent while there is no score", score)
     yield gauge("anomaly_active", "1 while an episode is open", active)

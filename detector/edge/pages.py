@@ -13,9 +13,10 @@ import numpy as np
 import orjson
 
 from detector.edge.pages_groups import groups_table
+from detector.edge.pages_spells import spells_by_entity, spells_html, spells_json
 from detector.edge.snapshot import OpenEpisode, Snapshot, StreamSnapshot
 from detector.stream.identity import alarm_id
-from detector.stream.nouns import Alarm, State
+from detector.stream.nouns import Alarm, Spell
 from detector.stream.policy import broken_key
 
 ROWS_MAX = 100  # nobody reads further, and a phone renders it at once
@@ -28,6 +29,7 @@ class _Row(NamedTuple):
     at: int
     episode: OpenEpisode | None
     group: str | None  # the id of the episode of a group that it is in
+    spells: tuple[Spell, ...]
 
     @property
     def alarm_id(self) -> str | None:
@@ -35,7 +37,7 @@ class _Row(NamedTuple):
         stream, at = self.stream, self.at
         if stream.active[at]:
             return alarm_id(Alarm.ANOMALY, stream.name, stream.entities[at], float(stream.onset_s[at]))
-        if stream.state[at] is not State.SILENT or math.isnan(stream.last_sample_s[at]):
+        if not stream.told_silent[at] or math.isnan(stream.last_sample_s[at]):
             return None
         return alarm_id(Alarm.SILENCE, stream.name, stream.entities[at], float(stream.last_sample_s[at]))
 
@@ -66,27 +68,33 @@ def page(snapshot: Snapshot | None) -> str:
 
 
 def _rows(snapshot: Snapshot, rows_max: int | None) -> list[_Row]:
-    """Highest score first, none last; an open episode that lost its score (it fell silent) leads."""
+    """Highest score first, none last; an open episode that lost its score (it fell silent) leads.
+
+    Who is slow or has a stuck signal comes with those at the edge of normal.
+    """
     places = [(stream, index) for stream in snapshot.streams for index in range(len(stream.entities))]
     if not places:
         return []
     score = np.concatenate([stream.score for stream in snapshot.streams])
     active = np.concatenate([stream.active for stream in snapshot.streams])
     score = np.where(active & np.isnan(score), np.inf, score)
+    spells = {stream.name: spells_by_entity(stream) for stream in snapshot.streams}
+    odd = np.array([stream.entities[index] in spells[stream.name] for stream, index in places])
+    score = np.where(odd, np.fmax(score, 1.0), score)
     order = np.argsort(-score, kind="stable")[:rows_max].tolist()  # NaN sorts last
     episodes = {
         (stream.name, episode.entity): episode for stream in snapshot.streams for episode in stream.episodes
     }
     grouped = snapshot.groups.grouped
     return [
-        _Row(stream, index, episodes.get(key), grouped.get(key))
+        _Row(stream, index, episodes.get(key), grouped.get(key), spells[key[0]].get(key[1], ()))
         for stream, index in (places[place] for place in order)
         for key in [(stream.name, stream.entities[index])]
     ]
 
 
 def _entity(row: _Row) -> dict[str, Any]:
-    stream, at, episode, group = row
+    stream, at, episode, group, spells = row
     active = bool(stream.active[at])
     return {
         "stream": stream.name,
@@ -101,6 +109,7 @@ def _entity(row: _Row) -> dict[str, Any]:
         "onset_s": stream.onset_s[at] if active else None,
         "last_sample_s": stream.last_sample_s[at],
         "signals": [] if episode is None else list(_signals(stream, episode)),
+        "spells": spells_json(spells),
     }
 
 
@@ -127,10 +136,10 @@ def _summary(snapshot: Snapshot) -> str:
         states = ", ".join(f"{count} {state.value}" for state, count in sorted(Counter(stream.state).items()))
         bundle = stream.bundle
         judged_by = "no bundle" if bundle is None else f"{bundle.architecture} {bundle.version}"
-        maintenance = int(stream.in_maintenance.sum())
-        verdicts = (
-            f"{int(stream.active.sum())} anomalous{f', {maintenance} in maintenance' * bool(maintenance)}"
-        )
+        maintenance = Counter({"in maintenance": int(stream.in_maintenance.sum())})
+        odd = Counter(spell.what.value for spell in stream.spells)
+        told = {"anomalous": int(stream.active.sum()), **odd, **+maintenance}
+        verdicts = ", ".join(f"{count} {what}" for what, count in told.items())
         text = f"{states or 'no entity yet'}; {verdicts}; {judged_by}"
         lines.append(f"<li>Stream <b>{escape(stream.name)}</b>: {escape(text)}")
     return f"<ul>{''.join(lines)}</ul>"
@@ -160,20 +169,21 @@ def _refused(snapshot: Snapshot) -> str:
 
 
 def _tr(row: _Row, now_s: float) -> str:
-    stream, at, episode, _ = row
+    stream, at, episode, _, spells = row
     active = bool(stream.active[at])
     score = float(stream.score[at])
     labels = " ".join(f"<b>{escape(value)}</b>" for value in stream.entities[at])
     name = f"{escape(stream.name)} {row.alarm_id or ''}".rstrip()
     told = [] if episode is None else _signals(stream, episode)
     leading = [one for one in told if one["contribution"] > 0 or one["breach"]][:LEADING_MAX]
+    odd = spells_html(stream, spells, _number, lambda time_s: _since(time_s, now_s))
     onset_s = float(stream.onset_s[at])
     cells = (
         f"<td>{labels} <small>{name}</small>",
         f"<td class=num>{'&ndash;' if math.isnan(score) else f'{score:.2f}'}",
         f"<td>{_state(stream, at)}",
         f"<td>{_since(onset_s, now_s)}" if active else "<td>",
-        f"<td>{''.join(_signal(**signal) for signal in leading)}",
+        f"<td>{''.join(_signal(**signal) for signal in leading)}{odd}",
     )
     return f"<tr{' class=open' if active else ''}>{''.join(cells)}"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from detector.edge.snapshot_groups import GroupsSnapshot
 from detector.edge.snapshot_mqtt import MqttSnapshot
-from detector.stream.nouns import Bools, Discontinuity, Doubles, Entity, Floats, State
+from detector.stream.nouns import Alarm, Bools, Discontinuity, Doubles, Entity, Floats, Spell, State
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 
@@ -108,6 +108,11 @@ class StreamSnapshot:
     windows_scored_total: int
     entities_refused: Mapping[str, int]
     episodes_total: int
+    told_silent: Bools
+    unheard: bool  # nobody speaks, and we would hear
+    patience_s: float  # how long half of those may pause of whom that is known; NaN where of none
+    spells: tuple[Spell, ...]  # of slow entities and stuck signals
+    spells_total: Mapping[Alarm, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +209,11 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         windows_scored_total=stream.bench.windows_scored_total,
         entities_refused={reason.value: count for reason, count in stream.roster.refused.items()},
         episodes_total=stream.bench.episodes_total,
+        told_silent=stream.bench.silence.told[row],
+        unheard=stream.bench.silence.unheard,
+        patience_s=stream.bench.silence.patience_of_half_s(),
+        spells=tuple(stream.bench.spells.open.values()),
+        spells_total=dict(stream.bench.spells.totals),
     )
 
 

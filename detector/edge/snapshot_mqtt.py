@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -62,3 +62,12 @@ class MqttSnapshot:
     inbox_bytes: int = 0
     inbox_bytes_max: int = 0
     unserved: tuple[str, ...] = ()
+
+    def hears(self, filters: Iterable[str]) -> bool:
+        """Say whether what is published under filters reaches us, as far as we can see."""
+        return (
+            self.thread_alive
+            and self.connected
+            and self.subscribed
+            and set(self.unserved).isdisjoint(filters)
+        )

@@ -20,7 +20,7 @@ from detector.train.timeline import as_recorded
 
 
 def outcomes(
-    dataset: Dataset, definition: Definition, judge: Judge, planner: Planner | None = None
+    dataset: Dataset, definition: Definition, judge: Judge | None, planner: Planner | None = None
 ) -> Iterator[tuple[StreamPipeline, Outcome]]:
     """Yield what every step of a dataset comes to, as the daemon would have had it live.
 

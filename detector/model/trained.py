@@ -7,7 +7,7 @@ from dataclasses import asdict
 from math import inf
 from typing import Any
 
-from detector.stream.definition import BITS_AUTO, Definition, Signal
+from detector.stream.definition import BITS_AUTO, SILENCE_AUTO, Definition, Signal
 
 FIXED = ("kind", "bits", "aggregate", "words", "scale", "offset")
 """What training fixes of a signal; direction, policy, highest rate and unit may be turned without it.
@@ -47,7 +47,7 @@ def definition_of(manifest: Mapping[str, Any]) -> Definition:
         window_steps=int(stream["window_steps"]),
         lateness_s=step_s,
         refresh_s=float(stream["refresh_s"]),
-        silence_s=max(6 * step_s, 60.0),
+        silence_s=SILENCE_AUTO,
         expire_s=86400.0,
     )
 

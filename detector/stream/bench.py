@@ -16,6 +16,7 @@ from detector.stream.decide import Decider
 from detector.stream.definition import Definition, Maintenance
 from detector.stream.maintenance import Maintained
 from detector.stream.nouns import (
+    Alarm,
     Bools,
     Closure,
     Entity,
@@ -25,6 +26,7 @@ from detector.stream.nouns import (
     Outcome,
     Reconstruct,
     Scores,
+    Spell,
     State,
     Steps,
     Windows,
@@ -33,6 +35,7 @@ from detector.stream.policy import Policies, lifted
 from detector.stream.roster import Roster
 from detector.stream.score import Scorer
 from detector.stream.silence import Silence
+from detector.stream.spells import Spells
 from detector.stream.window import Ring
 
 
@@ -75,7 +78,9 @@ class Bench:
         self.maintained = Maintained(definition, maintenances, roster)
         self.decider = Decider(definition)
         self.silence = Silence(definition)
+        self.spells = Spells(definition, self.silence)
         self._ended: list[Closure] = []  # episodes that ended between steps, to be told with the next one
+        self._over: list[Spell] = []  # and spells
         self.why: dict[int, Scores] = {}
         self.windows_scored_total = 0
         self.episodes_total = 0
@@ -89,6 +94,7 @@ class Bench:
         self.maintained.resize(rows)
         self.decider.resize(rows)
         self.silence.resize(rows)
+        self.spells.resize(rows)
         if self._scorer:
             self._scorer.resize(rows)
 
@@ -109,6 +115,7 @@ class Bench:
     def forget(self, rows: Ints) -> None:
         """Forget entities, while the roster still knows them."""
         self._ended += self.decider.forget(rows, self.silence.spoken_s[rows], self._roster.entities)
+        self._over += self.spells.forget(rows)
         self.silence.forget(rows)
         self._ring.forget(rows)
         self.policies.forget(rows)
@@ -121,6 +128,10 @@ class Bench:
         """Who is in maintenance in the newest step, `(rows,)`: not alarmed of, and not learnt from."""
         return self.maintained.active
 
+    def restart(self) -> None:
+        """Forget what time it was, after all entities: the clock went back."""
+        self.silence.restart()
+
     def states(self) -> list[State | None]:
         """Return the state of every row, None where nobody lives."""
         full, enough = self._ring.states()
@@ -129,6 +140,7 @@ class Bench:
         names[:] = State.SPARSE
         names[enough] = State.READY if self._scorer else State.UNSCORED
         names[~full] = State.WARMING
+        names[self.silence.overdue()] = State.UNHEARD
         names[self.silence.silent] = State.SILENT
         names[~taken] = None
         return list(names)
@@ -164,21 +176,36 @@ class Bench:
             turns = self.maintained.at(step_s)
             scores, onsets, closures = None, list[Onset](), self._ended
             self._ended = []
-            entities = self._roster.entities
+            entities, held = self._roster.entities, self.in_maintenance | self.policies.muted
             if part.windows is not None and part.scaled is not None and self._scorer is not None:
                 row = part.windows.row
                 learn = ~self.in_maintenance[row]
                 scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected), learn=learn)
                 scores = lifted(scores, self.policies.broken(part.windows))
-                onsets, ended = self.decider.judge(scores, ~learn | self.policies.muted[row], entities)
+                onsets, ended = self.decider.judge(scores, held[row], entities)
                 closures += ended
                 self._scorer.edges.alarmed(np.array([onset.row for onset in onsets], np.int64))
             closures += self.decider.hush(*self.silence.fall(step_s), entities)
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
             self._explain(scores)
-            silenced, speaking = ([entities[row] or () for row in rows] for rows in self.silence.turns())
-            yield Outcome(step_s, part.steps, scores, onsets, closures, silenced, speaking, turns)
+            spells = self._spells(part.steps, step_s, held)
+            yield Outcome(step_s, part.steps, scores, onsets, closures, *spells, turns)
+
+    def _spells(
+        self, steps: Steps, time_s: float, held: Bools
+    ) -> tuple[list[Entity], list[Entity], list[Spell], list[Spell]]:
+        """Return who falls silent and who speaks again, and the other spells that begin and are over."""
+        entities = self._roster.entities
+        self.silence.excuse(self.in_maintenance)
+        silenced, speaking = ([entities[row] or () for row in rows] for rows in self.silence.turns(held))
+        self.spells.totals[Alarm.SILENCE] += len(silenced)
+        begun, over = self.spells.take(
+            steps, time_s, self.in_maintenance, held, self.policies.weight, entities
+        )
+        over = self._over + over
+        self._over = []
+        return silenced, speaking, begun, over
 
     def _expect(self, closed: list[Closed]) -> Iterator[Floats]:
         """Ask the network once for all windows; return the answer step by step."""

@@ -13,6 +13,9 @@ device exports once a step. The first one is a value that it had not refreshed y
 BITS_AUTO = 0
 """A counter that was ever above 32 bits has 64; one that never was wraps at 32."""
 
+SILENCE_AUTO = 0.0
+"""How long an entity may pause is learnt from its rhythm."""
+
 NO_TIME = "none"
 """A payload in which nothing is the time, whatever it is called or where the format has one."""
 
@@ -129,7 +132,7 @@ class Definition:
     entities_max: int = 10_000
     device_entities_max: int = 1_000_000  # entities that share their first label
     imputed_share_max: float = 0.5  # of a window's cells, beyond which it is not scored
-    silence_s: float = inf  # without a sample for longer, an entity is silent
+    silence_s: float = inf  # without a sample for longer, an entity is silent; or SILENCE_AUTO
     expire_s: float = inf  # and after this it is forgotten
     budget: float = 1.0  # false alarms that are accepted per entity and week
     normal_after_s: float = 172_800.0  # after which what lasts is the new normal; infinite: never

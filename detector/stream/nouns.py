@@ -200,6 +200,7 @@ class State(StrEnum):
     READY = "ready"
     SPARSE = "sparse"  # too much of its window would be imputed
     SILENT = "silent"  # it stopped speaking
+    UNHEARD = "unheard"  # nobody of its stream is heard, for whatever reason: nothing is known of it
     UNSCORED = "unscored"  # the stream has no bundle: it is recorded, not judged
 
 
@@ -208,6 +209,12 @@ class Alarm(StrEnum):
 
     ANOMALY = "anomaly"  # an episode is open
     SILENCE = "silence"  # it stopped speaking
+    SLOW = "slow"  # it speaks less often than it did
+    STUCK = "stuck"  # a signal of it stands still while its peers move
+
+
+SPELLS = (Alarm.SILENCE, Alarm.SLOW, Alarm.STUCK)
+"""What can be odd about an entity whatever its values are, and needs no network."""
 
 
 class Onset(NamedTuple):
@@ -243,6 +250,23 @@ class Turn(NamedTuple):
     entities: Sequence[Entity]
 
 
+class Spell(NamedTuple):
+    """An entity is slow, or a signal of it stuck, from `onset_s` on; `time_s` is now, or when it was over.
+
+    Of a slow one `observed` and `usual` are intervals in seconds; of a stuck signal `observed` is its value,
+    in its unit, and `usual` NaN.
+    """
+
+    what: Alarm
+    row: int
+    entity: Entity
+    signal: str
+    onset_s: float
+    time_s: float
+    observed: float
+    usual: float
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one closed step of a stream came to. `scores` is None where nothing was scored."""
@@ -254,6 +278,8 @@ class Outcome:
     closures: Sequence[Closure] = ()
     silenced: Sequence[Entity] = ()
     speaking_again: Sequence[Entity] = ()
+    begun: Sequence[Spell] = ()
+    over: Sequence[Spell] = ()
     maintenance: Sequence[Turn] = ()
 
 

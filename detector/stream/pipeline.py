@@ -142,6 +142,10 @@ class StreamPipeline:
 
     # Verdicts out
 
+    def listen(self, hears: bool, wall_s: float) -> None:  # noqa: FBT001 -- it is the subject
+        """Note whether what is published reaches us; while it does not, nobody falls silent."""
+        self.bench.silence.listen(hears, self.clock.now_s(wall_s))
+
     def due(self, now_s: float) -> bool:
         """Say whether `tick` would close a step."""
         return self.align.closable(now_s)
@@ -174,6 +178,7 @@ class StreamPipeline:
         """Forget what was seen, as after a start: the clock went back."""
         self.forget(np.flatnonzero(self.roster.taken()))
         self.align.restart()
+        self.bench.restart()
         self.bench.maintained.restart()
 
     def dropped(self) -> Counter[Drop]:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from detector.edge.recording import recorded_of
 from detector.message_settings import Part, SignalSettings
-from detector.stream.definition import REFRESH_STEPS, Definition, Signal
+from detector.stream.definition import REFRESH_STEPS, SILENCE_AUTO, Definition, Signal
 from detector.stream.nouns import Doubles, Ints
 from detector.train.dataset import Dataset, DatasetError
 
@@ -75,7 +75,7 @@ def infer(dataset: Dataset, name: str, recorded: Recorded | None = None) -> Defi
         window_steps=recorded.window_steps,
         lateness_s=step_s,
         refresh_s=REFRESH_STEPS * step_s if recorded.refresh_s is None else recorded.refresh_s,
-        silence_s=max(6 * step_s, 60.0),
+        silence_s=SILENCE_AUTO,
         expire_s=86400.0,
     )
 

@@ -1,5 +1,6 @@
 """The journey of the data: simulated fabric, broker, daemon, Prometheus. The data is the clock."""
 
+import orjson
 import pytest
 
 from detector.edge.publisher import publish_messages
@@ -25,9 +26,15 @@ class Journey:
         self._store = store
         self._samples = 0
 
-    def replay(self, start_s, end_s, without=""):
-        """Publish a span at once; return when Prometheus has scraped what the daemon made of it."""
-        published = self.trained.between(start_s, end_s, without)
+    def replay(self, start_s, end_s, without="", frozen=""):
+        """Publish a span at once; return when Prometheus has scraped what the daemon made of it.
+
+        The CPU load of a device may be `frozen`.
+        """
+        published = [
+            (time_s, topic, freeze(payload) if topic == f"telegraf/{frozen}/devices" else payload)
+            for time_s, topic, payload in self.trained.between(start_s, end_s, without)
+        ]
         publish_messages(published, host="127.0.0.1", port=self._broker.port, speed=0)
         self._samples += bundles.samples(published)
         self._daemon.wait_for_samples(self._samples)
@@ -38,6 +45,13 @@ class Journey:
         found = self._store.query(promql)
         assert len(found) <= 1, f"{promql}: {found}"
         return float(found[0]["value"][1]) if found else None
+
+
+def freeze(payload):
+    """Return a record of a device whose CPU load is always the same, and one that others have too."""
+    record = orjson.loads(payload)
+    record["fields"]["cpu_percent"] = 17.3
+    return orjson.dumps(record)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +120,16 @@ def test_a_device_that_stops_speaking_is_silent_and_has_no_score(journey):
     assert journey.ask(f'max(detector_silence_active{{device!="{LOST}"}})') == 0
 
 
+def test_a_gauge_that_stands_still_while_its_peers_move_is_stuck(journey):
+    journey.replay(195, 220, without=LOST, frozen=CLEARED)
+    assert journey.ask(f'detector_stuck_active{{signal="cpu_percent",{PEER}}}') == 1
+    assert journey.ask("count(detector_stuck_active)") == 1
+    assert journey.ask('detector_spells_total{stream="devices",kind="stuck"}') == 1
+    assert journey.ask("count(detector_slow_active)") is None
+
+
 def test_the_series_of_a_device_that_has_vanished_vanish(journey):
-    journey.replay(195, 260, without=LOST)
+    journey.replay(220, 260, without=LOST)
+    assert journey.ask("count(detector_stuck_active)") is None
     assert journey.ask(f'count({{device="{LOST}"}})') is None
     assert journey.ask('sum(detector_entities{stream="devices"})') == 3

@@ -15,7 +15,7 @@ from detector.edge.snapshot_groups import GroupsSnapshot, OpenGroupEpisode
 from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.stream.crowd import Group
 from detector.stream.groups import Standing
-from detector.stream.nouns import Discontinuity, State
+from detector.stream.nouns import Alarm, Discontinuity, Spell, State
 
 NOW_S = 1_700_000_000.0
 
@@ -48,6 +48,11 @@ def stream(name="interfaces", labels=("device", "interface"), entities=(), **cha
         "windows_scored_total": 0,
         "entities_refused": {},
         "episodes_total": 0,
+        "told_silent": np.zeros(count, bool),
+        "unheard": False,
+        "patience_s": np.nan,
+        "spells": (),
+        "spells_total": {},
     }
     return StreamSnapshot(**values | changes)
 
@@ -69,6 +74,13 @@ def interfaces():
         entities=entities,
         bundle=BundleSnapshot("20231101-1", "conv1d", NOW_S - 86400),
         state=(State.READY, State.READY, State.WARMING, State.SILENT),
+        told_silent=np.array([False, False, False, True]),
+        patience_s=60.0,
+        spells=(
+            Spell(Alarm.SLOW, 2, ("leaf2", "Eth1/1"), "", NOW_S - 600, NOW_S, 60.0, 10.0),
+            Spell(Alarm.STUCK, 1, ("leaf1", "Eth1/2"), "ifInErrors", NOW_S - 300, NOW_S, 0.5, np.nan),
+        ),
+        spells_total={Alarm.SILENCE: 3, Alarm.STUCK: 1, Alarm.SLOW: 1},
         score=np.array([3.5, 0.25, np.nan, np.nan], np.float32),
         active=np.array([True, False, False, False]),
         onset_s=np.array([NOW_S - 90, np.nan, np.nan, np.nan]),

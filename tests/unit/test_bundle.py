@@ -13,7 +13,7 @@ from detector.model import bundle, networks, runtime
 from detector.model.bundle import BundleError
 from detector.model.trained import definition_of, differences
 from detector.stream.calibration import Calibration, Tail
-from detector.stream.definition import BITS_AUTO, Definition, Signal, Witness
+from detector.stream.definition import BITS_AUTO, SILENCE_AUTO, Definition, Signal, Witness
 
 FACTS = {"architecture": "stub", "seed": 7}
 DEFINITION = Definition(
@@ -24,7 +24,7 @@ DEFINITION = Definition(
     window_steps=8,
     lateness_s=10.0,
     refresh_s=15.0,
-    silence_s=60.0,
+    silence_s=SILENCE_AUTO,
     expire_s=86400.0,
 )
 

@@ -272,4 +272,4 @@ def test_chance_makes_no_more_false_group_alarms_than_one_entity_may_have(budget
 
 
 def test_every_alarm_is_told_of_an_entity():
-    assert {alarm.value for alarm in Alarm} == {"anomaly", "silence"}
+    assert {alarm.value for alarm in Alarm} == {"anomaly", "silence", "slow", "stuck"}

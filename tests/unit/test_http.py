@@ -263,6 +263,35 @@ def test_an_entity_has_the_id_of_its_alarm_and_that_of_its_group(ask):
     assert {(one["id"], one["group"]) for one in content if one not in (anomalous, silent)} == {(None, None)}
 
 
+def test_who_is_slow_and_what_is_stuck_is_on_the_page_and_in_the_entities(ask):
+    text = ask("/")[2].decode()
+    assert "1 anomalous, 1 slow, 1 stuck, 1 in maintenance;" in text
+    assert "each <b>60 s</b> <small>expected 10 s</small>" in text
+    assert "<b>ifInErrors</b> stuck at 0.5 1/s since 2023-11-14 22:08:20 UTC <small>5 min</small>" in text
+    content = json.loads(ask("/api/v1/entities")[2])["entities"]
+    assert [one["spells"] for one in content[:3]] == [
+        [],
+        [
+            {
+                "what": "stuck",
+                "signal": "ifInErrors",
+                "onset_s": snapshots.NOW_S - 300,
+                "observed": 0.5,
+                "expected": None,
+            }
+        ],
+        [
+            {
+                "what": "slow",
+                "signal": None,
+                "onset_s": snapshots.NOW_S - 600,
+                "observed": 60.0,
+                "expected": 10.0,
+            }
+        ],
+    ]
+
+
 def test_who_is_silent_since_nobody_knows_when_has_no_id(ask):
     stream = replace(snapshots.interfaces(), last_sample_s=np.full(4, np.nan))
     ask.holder.snapshot = snapshots.snapshot(streams=(stream,))
@@ -335,7 +364,7 @@ def test_who_is_in_maintenance_or_muted_is_told(ask):
     page = ask("/")[2].decode()
     assert "<td>ready <small>in maintenance</small>" in page
     assert "<td>warming <small>muted</small>" in page
-    assert "1 anomalous, 1 in maintenance; conv1d" in page
+    assert "1 in maintenance; conv1d" in page
 
 
 def test_the_entities_are_an_empty_list_before_the_first_snapshot(ask):

@@ -17,6 +17,7 @@ from detector import __version__
 from detector.edge import metrics
 from detector.edge.snapshot import stream_snapshot
 from detector.edge.snapshot_groups import GROUPS_MAX, groups_snapshot
+from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.stream.nouns import Drop, State
 from detector.stream.pipeline import StreamPipeline
 from tests.support import snapshots
@@ -170,6 +171,24 @@ def test_only_counters_have_resets_each_for_every_reason_from_the_start():
 def test_every_state_of_an_entity_is_exported_for_every_stream():
     states = [dict(labels)["state"] for labels in samples(snapshots.snapshot(), "detector_entities")]
     assert states == [*State, *State]
+
+
+HEARS = MqttSnapshot(connected=True, thread_alive=True, subscribed=True)
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "hears"),
+    [
+        (HEARS, True),
+        (replace(HEARS, unserved=("others/#",)), True),
+        (replace(HEARS, unserved=("a/+", "others/#")), False),
+        (replace(HEARS, connected=False), False),
+        (replace(HEARS, thread_alive=False), False),
+        (replace(HEARS, subscribed=False), False),
+    ],
+)
+def test_a_stream_is_heard_while_its_subscriptions_are_served(mqtt, hears):
+    assert mqtt.hears(["a/+", "b/+"]) == hears
 
 
 def test_a_stream_without_a_bundle_has_no_bundle_info():

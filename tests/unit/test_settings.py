@@ -26,7 +26,7 @@ from detector import (
 from detector.settings import SettingsError, load
 from detector.simulate.output import stream_settings as simulated
 from detector.stream.decode import FORMATS
-from detector.stream.definition import Policy, SignalPolicy
+from detector.stream.definition import SILENCE_AUTO, Policy, SignalPolicy
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config/detector.toml"
@@ -133,6 +133,7 @@ MESSAGES = {
     "restart-stream-silent": "streams: interfaces: restart.stream: 'devices' does not tell of restarts",
     "restart-stream-of-other-labels": "streams: interfaces: restart.stream: 'devices' has other labels",
     "silence-after-expiry": "streams.0: silence_s is not less than expire_s",
+    "silence-unreadable": 'streams.0.silence_s: "auto", or a number above 0 to 2592000',
     "silence-below-step": "streams.0: silence_s or expire_s is less than step_s:"
     " every entity would be silent",
     "records-of-another-format": "streams.0: payload.records is not for format 'csv'",
@@ -497,10 +498,10 @@ def test_a_password_file_that_gives_none_is_refused(tmp_path, content, what):
 # What depends on the step
 
 
-def test_lateness_refresh_and_silence_follow_the_step(tmp_path):
+def test_lateness_and_refresh_follow_the_step_and_silence_the_rhythm(tmp_path):
     text = (BROKEN / "good.toml").read_text("utf-8").replace("entity =", "step_s = 30\nentity =")
     definition = load(written(tmp_path, text)).streams[0].definition()
-    assert (definition.lateness_s, definition.refresh_s, definition.silence_s) == (30, 45, 180)
+    assert (definition.lateness_s, definition.refresh_s, definition.silence_s) == (30, 45, SILENCE_AUTO)
 
 
 def test_what_tells_of_restarts_is_a_witness_of_its_kind_and_unit(tmp_path):

@@ -1,0 +1,47 @@
+"""What the daemon's log says of slow entities and stuck signals: when it begins, and when it is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from itertools import islice
+
+from detector.logs import say
+from detector.stream.definition import Definition
+from detector.stream.identity import alarm_id
+from detector.stream.nouns import Alarm, Spell
+
+LOG = logging.getLogger("detector.daemon")
+
+SPELLS_TOLD = 20
+"""Spells with a line of their own in a step; of an agent that serves a cache there are hundreds."""
+
+
+def tell_spells(definition: Definition, begun: Sequence[Spell], over: Sequence[Spell]) -> None:
+    """Log the spells of a step that began, and those that are over."""
+    units = {signal.name: signal.unit for signal in definition.signals}
+    for spell in islice(begun, SPELLS_TOLD):
+        _say_of(definition, spell, spell.what, logging.WARNING, **_facts(spell, units))
+    for spell in islice(over, SPELLS_TOLD):
+        lasted_s = spell.time_s - spell.onset_s
+        _say_of(definition, spell, f"{spell.what} over", logging.INFO, lasted_s=lasted_s)
+    for event, spells, level in (("begun", begun, logging.WARNING), ("over", over, logging.INFO)):
+        if len(spells) > SPELLS_TOLD:
+            more = len(spells) - SPELLS_TOLD
+            say(LOG, f"slow and stuck, more {event}", level, stream=definition.name, spells=more)
+
+
+def _facts(spell: Spell, units: dict[str, str]) -> dict[str, object]:
+    if spell.what is Alarm.SLOW:
+        return {"interval_s": round(spell.observed, 3), "expected_s": round(spell.usual, 3)}
+    return {"at": f"{spell.observed:.6g} {units[spell.signal]}".rstrip()}
+
+
+def _say_of(definition: Definition, spell: Spell, event: str, level: int, /, **facts: object) -> None:
+    labels: dict[str, object] = dict(zip(definition.entity, spell.entity, strict=True))
+    labels["stream"] = definition.name
+    whose = (*spell.entity, spell.signal) if spell.signal else spell.entity
+    if spell.signal:
+        labels["signal"] = spell.signal
+    id_ = alarm_id(spell.what, definition.name, whose, spell.onset_s)
+    say(LOG, event, level, **{**labels, "id": id_, "onset_s": spell.onset_s, **facts})
