@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detector.stream.rhythm import KNOWN, NORMAL_S, Rhythm
+from detector.stream.rhythm import KNOWN, KNOWN_BY_CHANCE, NORMAL_S, Rhythm
 
 DAY_S = 86400.0
 START_S = 1.7e9
@@ -65,6 +65,22 @@ def test_who_publishes_on_change_needs_longer_than_the_longest_pause_that_it_oft
         one.speak(*by_chance(60, 900, day), night_s)
     one.speak(*by_chance(60, 100, 9))
     assert one.patience_s > 1.5 * night_s
+
+
+def test_an_accident_of_who_publishes_on_change_counts_until_enough_is_known():
+    one = Publisher().speak(*by_chance(60, 100), 6 * 3600.0)
+    assert one.speak(*by_chance(60, KNOWN_BY_CHANCE - 102, 1)).patience_s > 12 * 3600.0
+    assert one.speak(60, 60).patience_s < 3600.0
+
+
+def test_who_publishes_on_change_hardly_ever_pauses_for_too_long_in_its_first_hours():
+    too_long = 0
+    for seed in range(20):
+        one = Publisher()
+        for interval_s in 60.0 * np.exp(1.5 * np.random.default_rng(seed).standard_normal(KNOWN_BY_CHANCE)):
+            too_long += interval_s > one.patience_s
+            one.speak(max(1.0, interval_s))
+    assert too_long <= 1
 
 
 def test_a_habit_of_who_has_a_rhythm_is_forgotten_in_a_day():
