@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from detector.model.arrays import read_arrays
-from detector.stream.calibration import Calibration, Tail
+from detector.stream.calibration import Calibration, Days, Tail
 from detector.stream.nouns import Entity
 
 SHAPES: dict[str, tuple[str, ...]] = {
@@ -25,14 +25,19 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "tail_rate": ("tails",),
     "tail_scale": ("tails",),
     "tail_shape": (),
+    "days_level": ("entities", "signals"),
+    "days_furthest": ("signals",),
 }
 """Of those that are not `(entities, signals)`, or `(signals,)` with the prefix `pool_`."""
 POSITIVE = frozenset({"scale", "error_scale", "pool_scale", "pool_error_scale", "least_past", "least_peers"})
-POSITIVE |= {"tail_rate", "tail_scale", "history_s"}
+POSITIVE |= {"tail_rate", "tail_scale", "history_s", "days_furthest"}
+MAY_BE_NAN = frozenset({"days_level"})
 ARRAYS = (
-    *(field.name for field in fields(Calibration) if field.name not in {"entities", "tail"}),
+    *(field.name for field in fields(Calibration) if field.name not in {"entities", "tail", "days"}),
     *(f"tail_{field.name}" for field in fields(Tail)),
 )
+DAYS = tuple(f"days_{field.name}" for field in fields(Days))
+"""There where the training was long enough to know how days differ."""
 
 
 def write(file: Path, calibration: Calibration) -> None:
@@ -49,6 +54,8 @@ def write(file: Path, calibration: Calibration) -> None:
         )
         for name in ARRAYS
     }
+    if calibration.days is not None:
+        arrays |= {name: getattr(calibration.days, name.removeprefix("days_")) for name in DAYS}
     _check(arrays, len(calibration.entities), arrays["pool_center"].size)
     np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy declares the names of its own arguments only
 
@@ -59,13 +66,14 @@ def read(file: Path, entities: tuple[Entity, ...], signals: int) -> Calibration:
     Raises:
         ValueError: The file is unreadable, or not such a calibration.
     """
-    arrays = read_arrays(file, ARRAYS)
+    arrays = read_arrays(file, ARRAYS, DAYS)
     _check(arrays, len(entities), signals)
     given: dict[str, Any] = {
         name: float(array) if array.shape == () else array for name, array in arrays.items()
     }
     tail = Tail(**{field.name: given.pop(f"tail_{field.name}") for field in fields(Tail)})
-    return Calibration(entities=entities, tail=tail, **given)
+    days = Days(*(given.pop(name) for name in DAYS)) if DAYS[0] in given else None
+    return Calibration(entities=entities, tail=tail, days=days, **given)
 
 
 def _check(arrays: dict[str, Any], entities: int, signals: int) -> None:
@@ -78,7 +86,8 @@ def _check(arrays: dict[str, Any], entities: int, signals: int) -> None:
     for name, array in arrays.items():
         pooled = ("signals",) if name.startswith("pool_") else ("entities", "signals")
         shape = tuple(sizes[axis] for axis in SHAPES.get(name, pooled))
-        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+        whole = array.shape == shape and array.dtype.kind == "f"
+        if not (whole and (np.isfinite(array) | (np.isnan(array) & (name in MAY_BE_NAN))).all()):
             raise ValueError(f"{name} is not {shape} finite numbers")
         if name in POSITIVE and not (array > 0).all():
             raise ValueError(f"{name} is not positive")

@@ -14,6 +14,7 @@ import numpy as np
 from detector.stream.calibration import Calibration
 from detector.stream.decide import Decider
 from detector.stream.definition import Definition, Maintenance
+from detector.stream.drift import Drift
 from detector.stream.maintenance import Maintained
 from detector.stream.nouns import (
     Alarm,
@@ -75,6 +76,7 @@ class Bench:
         self.policies = Policies(definition)
         self._scorer = Scorer(definition, judge.calibration, self.policies) if judge else None
         self._reconstruct = judge.reconstruct if judge else None
+        self.drift = Drift(definition, judge.calibration.days if judge else None)
         self.maintained = Maintained(definition, maintenances, roster)
         self.decider = Decider(definition)
         self.silence = Silence(definition)
@@ -95,6 +97,7 @@ class Bench:
         self.decider.resize(rows)
         self.silence.resize(rows)
         self.spells.resize(rows)
+        self.drift.resize(rows)
         if self._scorer:
             self._scorer.resize(rows)
 
@@ -104,6 +107,7 @@ class Bench:
         self.maintained.admit(row, entity)
         if self._scorer:
             self._scorer.admit(row, entity)
+            self.drift.admit(row, self._scorer.known.get(entity))
 
     def part(self, rows: Ints) -> None:
         """Take the goodbye of entities; their episodes end with the last that was heard of them."""
@@ -185,6 +189,8 @@ class Bench:
                 onsets, ended = self.decider.judge(scores, held[row], entities)
                 closures += ended
                 self._scorer.edges.alarmed(np.array([onset.row for onset in onsets], np.int64))
+                counts = part.windows.seen[:, -1] & learn[:, None]
+                self.drift.take(part.steps.step, row, part.scaled[:, -1], counts)
             closures += self.decider.hush(*self.silence.fall(step_s), entities)
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)

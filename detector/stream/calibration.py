@@ -25,6 +25,18 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True)
+class Days:
+    """How the means of days moved in the training data, in robust deviations of each entity's own signals.
+
+    `level` `(entities, signals)` is the mean of the days, NaN of whom too few were seen; `furthest`
+    `(signals,)` how far from it a day was at most, of a quarter of the entities.
+    """
+
+    level: Floats
+    furthest: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """Scaling in raw units; everything else in scaled units, and raw scores as logarithms.
 
@@ -34,7 +46,8 @@ class Calibration:
     of all signals to what of each is not explained by the others; no rows where the pool's does for all.
     `whitening` `(signals, signals)`, the least baselines `least_past` and `least_peers` `(signals,)`, and
     `tail` are the stream's. The `pool_` twins have no axis for entities: they are the prior of an entity that
-    training did not know. `history_s` is the time that was learnt from.
+    training did not know. `history_s` is the time that was learnt from; `days` is None where that was too
+    short to know how days differ.
     """
 
     entities: tuple[Entity, ...]
@@ -59,6 +72,7 @@ class Calibration:
     pool_peers: Floats
     tail: Tail
     history_s: float
+    days: Days | None = None
 
 
 TYPICAL_SHARE = 0.15

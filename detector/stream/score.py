@@ -86,7 +86,7 @@ class Scorer:
     def __init__(self, definition: Definition, calibration: Calibration, policies: Policies) -> None:
         self._learnt = calibration
         self._policies = policies
-        self._known = {entity: index for index, entity in enumerate(calibration.entities)}
+        self.known = {entity: index for index, entity in enumerate(calibration.entities)}
         step_s = definition.step_s
         self._signals = len(definition.signals)
         self._floor = scale_floor(definition, calibration.pool_center)
@@ -125,7 +125,7 @@ class Scorer:
 
     def admit(self, row: int, entity: Entity) -> None:
         """Take a new entity in; one that the bundle does not know is calibrated by its first window."""
-        learnt, index = self._learnt, self._known.get(entity)
+        learnt, index = self._learnt, self.known.get(entity)
         self._calibrated[row] = index is not None
         self.energy[:, row] = 0.0
         self.edges.admit(row)

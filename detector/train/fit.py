@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from detector.stream.scaling import scaled
 from detector.train import linear
 from detector.train.calibrate import Judged, Scaling, calibrate, scaling
 from detector.train.dataset import DatasetError
+from detector.train.days import days
 from detector.train.timeline import Timeline
 
 HELD_OUT_SHARE = 0.25
@@ -95,7 +96,8 @@ def fit(past: Timeline, architecture: str, seed: int, epochs: int, progress: Pro
     )
     newest = slice(max(0, len(end) - CALIBRATION_WINDOWS_MAX), None)
     judged = _judged(_Windows(past, learnt, entity[newest], end[newest]), reconstruct)
-    calibration = calibrate(past, judged, learnt)
+    learnt_of_days = days(past, learnt.center, learnt.scale)
+    calibration = replace(calibrate(past, judged, learnt), days=learnt_of_days)
     return Fitted(expectation, calibration, metrics, architecture)
 
 

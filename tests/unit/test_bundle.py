@@ -12,7 +12,7 @@ import pytest
 from detector.model import bundle, networks, runtime
 from detector.model.bundle import BundleError
 from detector.model.trained import definition_of, differences
-from detector.stream.calibration import Calibration, Tail
+from detector.stream.calibration import Calibration, Days, Tail
 from detector.stream.definition import BITS_AUTO, SILENCE_AUTO, Definition, Signal, Witness
 
 FACTS = {"architecture": "stub", "seed": 7}
@@ -108,7 +108,7 @@ def swap(version, content, name="calibration.npz"):
 def npz(path, **changes):
     """Return an npz file with the arrays of the calibration, some of them changed or (None) left out."""
     whole = calibration()
-    names = Calibration.__dataclass_fields__.keys() - {"entities", "tail"}
+    names = Calibration.__dataclass_fields__.keys() - {"entities", "tail", "days"}
     arrays = {name: np.asarray(getattr(whole, name)) for name in names}
     arrays |= {f"tail_{name}": np.asarray(getattr(whole.tail, name)) for name in Tail.__dataclass_fields__}
     arrays |= changes
@@ -128,10 +128,18 @@ def test_what_is_saved_comes_back(tmp_path, version):
     whole = calibration()
     learnt = loaded.calibration()
     assert learnt.entities == whole.entities
-    for name in Calibration.__dataclass_fields__.keys() - {"entities", "tail"}:
+    for name in Calibration.__dataclass_fields__.keys() - {"entities", "tail", "days"}:
         np.testing.assert_array_equal(getattr(learnt, name), getattr(whole, name))
     for name in Tail.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(learnt.tail, name), getattr(whole.tail, name))
+    assert learnt.days is None
+
+
+def test_what_is_known_of_days_comes_back_where_anything_is(tmp_path):
+    days = Days(np.array([[1, 2], [np.nan, np.nan]], np.float32), np.array([0.5, 3.0], np.float32))
+    learnt = bundle.load(save(tmp_path / "bundle", days=days)).calibration()
+    np.testing.assert_array_equal(learnt.days.level, days.level)
+    np.testing.assert_array_equal(learnt.days.furthest, days.furthest)
 
 
 def test_the_definition_comes_back(version):
@@ -349,6 +357,16 @@ def test_a_manifest_without_what_it_has_to_say_is_refused(version, change, what)
         ({"center": np.zeros((2, 3))}, "center is not (2, 2) finite numbers"),
         ({"center": np.full((2, 2), "x")}, "center is not (2, 2) finite numbers"),
         ({"pool_typical": np.array([1.0])}, "pool_typical is not () finite numbers"),
+        ({"days_furthest": np.ones(2)}, "unreadable: 'days_level is not a file in the archive'"),
+        ({"days_level": np.ones((2, 2)), "days_furthest": np.zeros(2)}, "days_furthest is not positive"),
+        (
+            {"days_level": np.full((2, 2), np.inf), "days_furthest": np.ones(2)},
+            "days_level is not (2, 2) finite numbers",
+        ),
+        (
+            {"days_level": np.ones((2, 2)), "days_furthest": np.full(2, np.nan)},
+            "days_furthest is not (2,) finite numbers",
+        ),
         ({"scale": None}, "unreadable: 'scale is not a file in the archive'"),
         ({"scale": np.array([[{}, 1], [1, 1]], object)}, "Object arrays cannot be loaded"),
     ],

@@ -31,6 +31,7 @@ HELPERS = {
     "detector.stream.counters": {"detector.stream.restarts"},
     "detector.stream.policy": {"detector.stream.selector"},
     "detector.stream.edges": {"detector.stream.calibration", "detector.stream.policy"},
+    "detector.stream.drift": {"detector.stream.calibration"},
     "detector.stream.score": {
         "detector.stream.calibration",
         "detector.stream.edges",
@@ -46,6 +47,7 @@ HELPERS = {
     "detector.stream.bench": {
         "detector.stream.calibration",
         "detector.stream.spells",
+        "detector.stream.drift",
         "detector.stream.maintenance",
         "detector.stream.policy",
         "detector.stream.roster",
