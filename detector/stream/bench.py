@@ -15,6 +15,7 @@ from detector.stream.calibration import Calibration
 from detector.stream.decide import Decider
 from detector.stream.definition import Definition, Maintenance
 from detector.stream.drift import Drift
+from detector.stream.ledger import Ledger
 from detector.stream.maintenance import Maintained
 from detector.stream.nouns import (
     Alarm,
@@ -77,6 +78,7 @@ class Bench:
         self._scorer = Scorer(definition, judge.calibration, self.policies) if judge else None
         self._reconstruct = judge.reconstruct if judge else None
         self.drift = Drift(definition, judge.calibration.days if judge else None)
+        self.ledger = Ledger(definition.step_s)
         self.maintained = Maintained(definition, maintenances, roster)
         self.decider = Decider(definition)
         self.silence = Silence(definition)
@@ -189,8 +191,7 @@ class Bench:
                 onsets, ended = self.decider.judge(scores, held[row], entities)
                 closures += ended
                 self._scorer.edges.alarmed(np.array([onset.row for onset in onsets], np.int64))
-                counts = part.windows.seen[:, -1] & learn[:, None]
-                self.drift.take(part.steps.step, row, part.scaled[:, -1], counts)
+                self._keep_books(part.windows, part.scaled[:, -1], learn, len(onsets))
             closures += self.decider.hush(*self.silence.fall(step_s), entities)
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
@@ -212,6 +213,14 @@ class Bench:
         over = self._over + over
         self._over = []
         return silenced, speaking, begun, over
+
+    def _keep_books(self, windows: Windows, newest: Floats, learn: Bools, alarms: int) -> None:
+        """Note how far the input has moved, and what the alarms have used of the budget."""
+        step, row = windows.step, windows.row
+        self.drift.take(step, row, newest, windows.seen[:, -1] & learn[:, None])
+        heard = row[learn & ~self.policies.muted[row]]
+        budget = float(self.policies.budget[heard].sum())
+        self.ledger.take(step * self._definition.step_s, budget, alarms)
 
     def _expect(self, closed: list[Closed]) -> Iterator[Floats]:
         """Ask the network once for all windows; return the answer step by step."""

@@ -32,6 +32,7 @@ HELPERS = {
     "detector.stream.policy": {"detector.stream.selector"},
     "detector.stream.edges": {"detector.stream.calibration", "detector.stream.policy"},
     "detector.stream.drift": {"detector.stream.calibration"},
+    "detector.stream.ledger": {"detector.stream.calibration", "detector.stream.chance"},
     "detector.stream.score": {
         "detector.stream.calibration",
         "detector.stream.edges",
@@ -48,6 +49,7 @@ HELPERS = {
         "detector.stream.calibration",
         "detector.stream.spells",
         "detector.stream.drift",
+        "detector.stream.ledger",
         "detector.stream.maintenance",
         "detector.stream.policy",
         "detector.stream.roster",
