@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from detector.stream.align import Align
@@ -146,6 +146,7 @@ def test_without_any_help_all_growth_is_told_where_nothing_fell(data, bits):
 )
 def test_a_queue_that_is_emptied_at_once_is_never_a_spike(hole_steps, flushed_s, gap_s):
     """A counter of 1,000 a second is read every 10 s; what was read in a hole comes at its end, as if new."""
+    assume(flushed_s + gap_s * (hole_steps + 1) < 10)  # the queue is empty before the next look
     reads_s = np.arange(200.0, 660.0, 10.0)
     queued = (reads_s > 300) & (reads_s <= 300 + 10 * hole_steps)
     flush_s = reads_s[queued][-1] + flushed_s
