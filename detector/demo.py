@@ -32,6 +32,7 @@ from detector.evaluate.events import Episode, Event, Verdict, judge
 from detector.simulate.fabric import Simulation, simulate
 from detector.simulate.output import messages, stream_settings, write
 from detector.simulate.scenario import Scenario
+from detector.stream.nouns import Alarm
 
 TRAIN_S = 12 * 3600.0
 LIVE_S = 75 * 60.0
@@ -154,7 +155,7 @@ class Watched:
     def episodes(self, log: Path) -> list[Episode]:
         """Return every alarm: the episodes of the daemon's log, and the spells of silence seen."""
         silences = [
-            Episode(stream, dict(labels), since_s, until_s, told_s, silence=True)
+            Episode(stream, dict(labels), since_s, until_s, told_s, what=Alarm.SILENCE)
             for (stream, labels), (since_s, told_s, until_s) in self.silent.items()
         ]
         return silences + list(_logged(log, self.now_s))

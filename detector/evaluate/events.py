@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from detector.stream.nouns import Bools
+from detector.stream.nouns import Alarm, Bools
 
 KINDS = ("fault", "restore", "change", "bait")
 AFTER_S = 120.0
@@ -56,7 +56,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One alarm, or one spell of silence (`silence`), of an entity of a stream."""
+    """One alarm of an entity of a stream: `what` it says."""
 
     stream: str
     entity: Mapping[str, str]
@@ -64,7 +64,7 @@ class Episode:
     end_s: float
     told_s: float
     score_max: float = float("nan")
-    silence: bool = False
+    what: Alarm = Alarm.ANOMALY
 
 
 Alarms = TypeVar("Alarms", bound=Episode)

@@ -47,15 +47,15 @@ def explanations(verdicts: Sequence[Verdict[Alarm]], definition: Definition) -> 
 
 
 def telling(verdict: Verdict[Alarm]) -> Alarm | None:
-    """Return the episode that told of an event first; a silence, which names no signal, only where alone."""
-    scored = [alarm for alarm in verdict.episodes if not alarm.silence]
-    return min(scored, key=lambda alarm: alarm.told_s, default=verdict.first)
+    """Return the alarm that told of an event first; one that names no signal only where it is alone."""
+    naming = [alarm for alarm in verdict.episodes if len(alarm.step)]
+    return min(naming, key=lambda alarm: alarm.told_s, default=verdict.first)
 
 
 def mean_contribution(alarm: Alarm, event: Event | None, step_s: float) -> Floats | None:
     """Return the mean contribution of each signal, from the onset to the end of the alarm or of the event.
 
-    None where the alarm is a silence.
+    None where the alarm names none, as a silence.
     """
     until = alarm.last if event is None else round(event.end_s / step_s)
     chosen = alarm.step <= until
@@ -63,7 +63,7 @@ def mean_contribution(alarm: Alarm, event: Event | None, step_s: float) -> Float
 
 
 def leading(alarm: Alarm, event: Event | None, definition: Definition) -> list[tuple[str, float]]:
-    """Return the signals that contribute most to an alarm, and how much; none of a silence."""
+    """Return the signals that contribute most to an alarm, and how much; none of an alarm that names none."""
     contribution = mean_contribution(alarm, event, definition.step_s)
     if contribution is None:
         return []

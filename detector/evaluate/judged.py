@@ -21,7 +21,8 @@ from detector.planner import Planner
 from detector.stream.align import ON_GRID
 from detector.stream.bench import Judge
 from detector.stream.definition import Definition
-from detector.stream.nouns import Bools, Doubles, Entity, Floats, Ints, Onset, Outcome, Scores
+from detector.stream.nouns import Alarm as What
+from detector.stream.nouns import Bools, Doubles, Entity, Floats, Ints, Onset, Outcome, Scores, Spell
 from detector.stream.pipeline import StreamPipeline
 from detector.train.dataset import CHUNK_RECORDS, Dataset
 
@@ -31,10 +32,11 @@ CONTRIBUTIONS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Alarm(Episode):
-    """An episode of the entity at the place `at`, or a spell of its silence.
+    """An episode of the entity at the place `at`, or another spell: it is silent, slow, or a signal stuck.
 
     It was told at the step `first`, and `last` is the last one at which it was open. `contribution` is
-    `(steps, signals)`: of each scored step since the onset, those of `step`.
+    `(steps, signals)`: of each scored step since the onset, those of `step`; where a signal is stuck, its own
+    at the step in which that was told.
     """
 
     at: int
@@ -123,6 +125,7 @@ def _spans(dataset: Dataset, step_s: float) -> tuple[Ints, Ints]:
 class _Open:
     """An alarm that is not over yet."""
 
+    what: What
     at: int
     onset_s: float
     first: int
@@ -147,7 +150,7 @@ class _Recorder:
         self._begin = np.concatenate([[0], np.cumsum(self._last - self._first + 1)])
         self._scores = np.full(self._begin[-1], np.nan, np.float32)
         self._open: dict[int, _Open] = {}
-        self._silent: dict[int, _Open] = {}
+        self._spells: dict[tuple[What, int, str], _Open] = {}
         self._alarms: list[Alarm] = []
         # An onset is dated back by so many scored steps at most.
         self._recent: deque[tuple[int, Ints, Floats]] = deque(maxlen=definition.open_window_steps)
@@ -157,20 +160,33 @@ class _Recorder:
         step = outcome.steps.step
         for closure in outcome.closures:
             end = int(steps_of(np.array(closure.time_s), self._definition.step_s)) - 1
-            self._end(self._open, self._at[closure.entity], end)
+            self._end(self._open.pop(self._at[closure.entity], None), end)
         for entity in outcome.speaking_again:
-            self._end(self._silent, self._at[entity], step - 1)
+            self._end(self._spells.pop((What.SILENCE, self._at[entity], ""), None), step - 1)
+        for spell in outcome.over:
+            self._end(self._spells.pop(self._key(spell), None), step - 1)
         for onset in outcome.onsets:
             self._begin_alarm(onset, step)
         for entity in outcome.silenced:
             at = self._at[entity]
-            self._silent[at] = _Open(at, outcome.time_s, step)
+            self._spells[What.SILENCE, at, ""] = _Open(What.SILENCE, at, outcome.time_s, step)
+        for spell in outcome.begun:
+            self._begin_spell(spell, step)
         if outcome.scores is not None:
             self._score(stream, outcome.scores)
 
+    def _key(self, spell: Spell) -> tuple[What, int, str]:
+        return spell.what, self._at[spell.entity], spell.signal
+
+    def _begin_spell(self, spell: Spell, step: int) -> None:
+        at, names = self._at[spell.entity], self._definition.signal_names
+        alarm = self._spells[self._key(spell)] = _Open(spell.what, at, spell.onset_s, step)
+        if spell.signal:
+            alarm.explain(step, np.array([name == spell.signal for name in names], np.float32))
+
     def _begin_alarm(self, onset: Onset, step: int) -> None:
         at = self._at[onset.entity]
-        alarm = self._open[at] = _Open(at, onset.time_s, step)
+        alarm = self._open[at] = _Open(What.ANOMALY, at, onset.time_s, step)
         for past, entity, contribution in self._recent:
             if past * self._definition.step_s >= onset.time_s:
                 for place in np.flatnonzero(entity == at):
@@ -186,15 +202,14 @@ class _Recorder:
             self._open[int(at[place])].explain(step, scores.contribution[place])
         self._recent.append((step, at, scores.contribution))
 
-    def _end(self, spells: dict[int, _Open], at: int, last: int) -> None:
-        spell = spells.pop(at, None)
-        if spell is None:
+    def _end(self, alarm: _Open | None, last: int) -> None:
+        if alarm is None:
             return
-        last = min(max(last, spell.first), int(self._last[at]))
-        if spell.first <= last and last >= self._first[at]:
-            self._alarms.append(self._alarm(spell, last, silence=spells is self._silent))
+        last = min(max(last, alarm.first), int(self._last[alarm.at]))
+        if alarm.first <= last and last >= self._first[alarm.at]:
+            self._alarms.append(self._alarm(alarm, last))
 
-    def _alarm(self, spell: _Open, last: int, *, silence: bool) -> Alarm:
+    def _alarm(self, spell: _Open, last: int) -> Alarm:
         step_s, at, first = self._definition.step_s, spell.at, int(self._first[spell.at])
         start = self._begin[at] + max(int(spell.onset_s / step_s) - first, 0)
         scores = self._scores[start : self._begin[at] + last - first + 1]
@@ -205,7 +220,7 @@ class _Recorder:
             end_s=last * step_s,
             told_s=spell.first * step_s,
             score_max=float(np.fmax.reduce(scores, initial=np.nan)),
-            silence=silence,
+            what=spell.what,
             at=at,
             first=spell.first,
             last=last,
@@ -215,9 +230,8 @@ class _Recorder:
 
     def judged(self) -> Judged:
         """Return the judged part; what is open still lasts until its end."""
-        for spells in (self._open, self._silent):
-            for at in list(spells):
-                self._end(spells, at, int(self._last[at]))
+        for alarm in (*self._open.values(), *self._spells.values()):
+            self._end(alarm, int(self._last[alarm.at]))
         alarms = sorted(self._alarms, key=lambda alarm: (alarm.first, alarm.at))
         spans = self._first, self._last, self._begin
         return Judged(self._definition, self._entities, *spans, self._scores, alarms)

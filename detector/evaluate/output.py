@@ -77,7 +77,7 @@ def _alarm(alarm: Alarm, event: Event | None, definition: Definition) -> dict[st
         "told_s": alarm.told_s,
         "end_s": alarm.end_s,
         "score_max": alarm.score_max,
-        "silence": alarm.silence,
+        "what": alarm.what,
         "leading": [
             {"signal": name, "contribution": share} for name, share in leading(alarm, event, definition)
         ],

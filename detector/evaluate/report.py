@@ -22,6 +22,7 @@ from detector.evaluate.shown import Shown, leading, picture, sections
 from detector.evaluate.table import NOTHING, duration, judged, number, percent, rows
 from detector.evaluate.traces import Trace, traces
 from detector.stream.bench import Judge
+from detector.stream.nouns import Alarm as What
 from detector.train.dataset import Dataset
 
 ENTITIES_MAX = 200
@@ -136,7 +137,7 @@ def _told_of_fault(
 
 
 def _alarm(alarm: Alarm) -> str:
-    kind = "silence" if alarm.silence else f"score up to {alarm.score_max:.3g}"
+    kind = f"score up to {alarm.score_max:.3g}" if alarm.what is What.ANOMALY else alarm.what
     return f"{kind}, open for {duration(alarm.end_s - alarm.told_s)}"
 
 

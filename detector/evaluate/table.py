@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from math import isnan
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from detector.evaluate.evaluation import Evaluation
 from detector.evaluate.explained import AMONG
 from detector.evaluate.quality import DAY_S, Quality
+from detector.stream.nouns import Alarm
 
 HOUR_S, MINUTE_S = 3600.0, 60.0
 WEEK_DAYS = 7
@@ -171,10 +173,11 @@ def judged(evaluation: Evaluation) -> str:
     part, ours = evaluation.judged, evaluation.detector
     entities = int((part.last >= part.first).sum())
     days = len(part.scores) * part.definition.step_s / DAY_S
-    silent = sum(alarm.silence for alarm in part.begun())
+    counted = Counter(alarm.what for alarm in part.begun())
+    each = ", ".join(f"{counted[what]} {what}" for what in Alarm if counted[what])
     return (
         f"{part.definition.name}: {entities} entities, {days:.1f} entity-days judged, "
-        f"{ours.free_days:.1f} of them without a label; {ours.episodes} alarms, {silent} of them silence; "
+        f"{ours.free_days:.1f} of them without a label; {ours.episodes} alarms{each and f' ({each})'}; "
         f"{evaluation.unscored:,} of {len(part.scores):,} steps have no score"
         + (", and rank below all others" if evaluation.unscored else "")
     )

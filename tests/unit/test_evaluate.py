@@ -12,6 +12,7 @@ from detector.evaluate import judged
 from detector.evaluate.metrics import average_precision, vus_pr
 from detector.evaluate.quality import ranked
 from detector.stream.definition import Signal
+from detector.stream.nouns import Alarm as What
 from tests.support.evaluations import NAN, STEP_S, dataset, evaluated, event, spiky
 from tests.support.streams import START_S, definition
 
@@ -102,8 +103,19 @@ def test_a_spell_of_silence_is_an_alarm_without_an_explanation():
     values = np.concatenate([spiky(40), np.full(20, NAN), spiky(20)])
     data = dataset({A: values, B: spiky(80)})
     found = evaluated(data, event(41, 60, ON_A, signals=("level",)), stream=definition(silence_s=60.0))
-    assert [(alarm.silence, len(alarm.contribution)) for alarm in found.judged.alarms] == [(True, 0)]
+    assert [(alarm.what, len(alarm.contribution)) for alarm in found.judged.alarms] == [(What.SILENCE, 0)]
     assert (found.detector.found, found.detector.explained) == (1, 0)
+
+
+def test_a_stuck_signal_is_an_alarm_that_names_it_until_it_moves():
+    values = np.random.default_rng(0).normal(scale=0.01, size=(3, 500))
+    values[0, 300:400] = 0.001
+    data = dataset(dict(zip([A, B, ("c",)], values, strict=True)))
+    found = evaluated(data, event(301, 400, ON_A, signals=("level",)))
+    (alarm,) = found.judged.alarms
+    assert (alarm.what, alarm.at, alarm.contribution.tolist()) == (What.STUCK, 0, [[1.0]])
+    assert steps_of([alarm])[0][1] == 400
+    assert (found.detector.found, found.detector.explained, found.detector.first) == (1, 1, 1)
 
 
 def test_changes_count_neither_way_and_bait_is_nothing():

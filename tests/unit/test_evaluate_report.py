@@ -74,7 +74,7 @@ def test_a_terminal_shows_the_table_and_what_was_judged(found):
     assert max(map(len, lines[:-1])) < 80
     assert lines[-1] == (
         f"tests: 2 entities, 0.1 entity-days judged, {found.detector.free_days:.1f} of them without a label; "
-        "4 alarms, 0 of them silence; 6 of 800 steps have no score, and rank below all others"
+        "4 alarms (4 anomaly); 6 of 800 steps have no score, and rank below all others"
     )
 
 
