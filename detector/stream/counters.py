@@ -29,7 +29,7 @@ this counter has been seen; with a device that says that it did not restart, the
 the range where nobody knows the line.
 
 A counter moves once it has grown in two samples in a row, or twice within `MOVING_REFRESHES` refreshes, and
-until it stands still.
+until it stands still: a hole or a reset is no standing still.
 
 A discontinuity (restart, reset, too fast) is a gap, never a spike, and never poisons what comes after it.
 """
@@ -276,7 +276,7 @@ class Counters:
         """Find which counters move. A sample that tells no rate leaves that as it was."""
         grown_s = self._grown_s[cell]
         again = (grown_s == self._base_s[cell]) | (time_s - grown_s <= MOVING_REFRESHES * self._refresh_s)
-        self._moving[cell] = np.where(grown, again, self._moving[cell] & untold)
+        self._moving[cell] = np.where(grown, again | self._moving[cell], self._moving[cell] & untold)
         self._grown_s[cell] = np.where(grown, time_s, grown_s)
 
 

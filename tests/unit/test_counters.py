@@ -277,6 +277,12 @@ def test_without_a_refresh_each_value_is_taken_as_it_is():
     assert shown(*readings, refresh_s=0.0)[0] == [NONE, 100, 100, pytest.approx(10 / 35), 3000]
 
 
+def test_a_counter_that_moved_before_a_hole_and_a_reset_moves_after_them():
+    """It shows 10 a second again, and not 0 and 20, where the second look at it repeats the first."""
+    readings = [(0, 0), (10, 100), (20, 200), (55, 40), (65, 140), (75, 140), (85, 340)]
+    assert shown(*readings, refresh_s=15.0, window_steps=10)[0] == [NONE, 10, 10, NONE, 10, NONE, 10]
+
+
 def test_a_counter_that_stops_is_0_once_it_stood_for_the_refresh():
     growing = [(5.0 * index, 100.0 * index) for index in range(5)]
     standing = [(25.0, 400.0), (30.0, 400.0), (35.0, 400.0), (40.0, 400.0)]
