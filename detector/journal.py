@@ -82,7 +82,7 @@ def tell(stream: StreamPipeline, outcome: Outcome, groups: Groups) -> None:
     alone = any(groups.episode_of((name, entity)) is None for entity in outcome.silenced)
     _tell_many(name, "silent", outcome.silenced, logging.WARNING if alone else logging.INFO)
     _tell_many(name, "speaking again", outcome.speaking_again, logging.WARNING)
-    tell_spells(definition, outcome.begun, outcome.over)
+    tell_spells(definition, outcome.begun, outcome.over, groups)
 
 
 def _tell_many(stream: str, event: str, entities: Sequence[Entity], level: int) -> None:

@@ -8,7 +8,8 @@ from itertools import islice
 
 from detector.logs import say
 from detector.stream.definition import Definition
-from detector.stream.identity import alarm_id
+from detector.stream.groups import Groups
+from detector.stream.identity import spell_id
 from detector.stream.nouns import Alarm, Spell
 
 LOG = logging.getLogger("detector.daemon")
@@ -17,11 +18,16 @@ SPELLS_TOLD = 20
 """Spells with a line of their own in a step; of an agent that serves a cache there are hundreds."""
 
 
-def tell_spells(definition: Definition, begun: Sequence[Spell], over: Sequence[Spell]) -> None:
-    """Log the spells of a step that began, and those that are over."""
+def tell_spells(
+    definition: Definition, begun: Sequence[Spell], over: Sequence[Spell], groups: Groups
+) -> None:
+    """Log the spells of a step that began, and those that are over; within an alarm of a group no warning."""
     units = {signal.name: signal.unit for signal in definition.signals}
     for spell in islice(begun, SPELLS_TOLD):
-        _say_of(definition, spell, spell.what, logging.WARNING, **_facts(spell, units))
+        episode = groups.episode_of((definition.name, spell.entity))
+        group = {"group": episode.id} if episode else {}
+        level = logging.INFO if episode else logging.WARNING
+        _say_of(definition, spell, spell.what, level, **_facts(spell, units), **group)
     for spell in islice(over, SPELLS_TOLD):
         lasted_s = spell.time_s - spell.onset_s
         _say_of(definition, spell, f"{spell.what} over", logging.INFO, lasted_s=lasted_s)
@@ -40,8 +46,7 @@ def _facts(spell: Spell, units: dict[str, str]) -> dict[str, object]:
 def _say_of(definition: Definition, spell: Spell, event: str, level: int, /, **facts: object) -> None:
     labels: dict[str, object] = dict(zip(definition.entity, spell.entity, strict=True))
     labels["stream"] = definition.name
-    whose = (*spell.entity, spell.signal) if spell.signal else spell.entity
     if spell.signal:
         labels["signal"] = spell.signal
-    id_ = alarm_id(spell.what, definition.name, whose, spell.onset_s)
+    id_ = spell_id(definition.name, spell)
     say(LOG, event, level, **{**labels, "id": id_, "onset_s": spell.onset_s, **facts})

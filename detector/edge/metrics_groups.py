@@ -15,7 +15,9 @@ def group_families(groups: GroupsSnapshot, labels: Mapping[str, tuple[str, ...]]
     """Render what is known of groups: one `Metric` a family. `labels` are the entities', by stream."""
     stands = [(_labels(one), one) for one in groups.standings]
     ratio = [(label, one.anomalous / max(one.entities, 1)) for label, one in stands]
-    yield gauge("group_anomalous_ratio", "Share of a group that is anomalous or silent, where any is", ratio)
+    yield gauge(
+        "group_anomalous_ratio", "Share of a group with an alarm of any kind, where any has one", ratio
+    )
     active = [(label, float(one.onset_s is not None)) for label, one in stands]
     yield gauge("group_active", "1 while they are too many for chance, and one alarm", active)
     yield gauge("group_onset_timestamp_seconds", "When its newest alarm began", _onsets(stands))
@@ -25,7 +27,7 @@ def group_families(groups: GroupsSnapshot, labels: Mapping[str, tuple[str, ...]]
         ({**dict(zip(labels[stream], entity, strict=True)), "stream": stream}, 1.0)
         for stream, entity in groups.grouped
     ]
-    yield gauge("grouped_active", "1 where the anomaly of an entity is part of that of a group", grouped)
+    yield gauge("grouped_active", "1 where the alarm of an entity is part of that of a group", grouped)
 
 
 def _labels(standing: Standing) -> Labels:

@@ -1,8 +1,8 @@
 """Who is anomalous, in which groups, since when; and where that is more than chance.
 
-An entity is anomalous while an episode of it is open, and while it is silent. It began when it began, not
-when it was noticed: silence with the last word. So what one cause does to many begins together, however long
-each takes to be noticed.
+An entity is anomalous while any alarm of it is open: an episode, silence, a slow pace, a stuck signal. It
+began when it began, not when it was noticed: silence with the last word. So what one cause does to many
+begins together, however long each takes to be noticed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from detector.stream.census import Census, Count
 from detector.stream.chance import beyond_chance, surprise
 from detector.stream.levels import Level, Values
-from detector.stream.nouns import Alarm, Entity, Outcome
+from detector.stream.nouns import Alarm, Entity, Outcome, Spell
 from detector.stream.pipeline import StreamPipeline
 
 TOGETHER_STEPS: Final = 3
@@ -27,6 +27,8 @@ SLOWLY_STEPS: Final = 30
 
 Key = tuple[str, Entity]
 """A stream and one of its entities."""
+What = tuple[Alarm, str]
+"""An alarm, and of which signal; empty where it is of the whole entity."""
 
 
 class Group(NamedTuple):
@@ -42,8 +44,18 @@ class Anomalous:
 
     key: Key
     onset_s: float
-    alarms: set[Alarm]
+    alarms: set[What]
     seats: tuple[int, ...]
+
+
+class Beginning(NamedTuple):
+    """An alarm of the entity of a row that begins; `spell` where it is one."""
+
+    row: int
+    entity: Entity
+    onset_s: float
+    what: What
+    spell: Spell | None = None
 
 
 class Cluster(NamedTuple):
@@ -75,13 +87,12 @@ class Crowd:
     # Who comes and goes
 
     def sync(self) -> list[Key]:
-        """Learn who came to the streams and who left; return who was anomalous of those who left."""
-        left = [
-            self._end((name, entity), *Alarm)
-            for name, place in self._place.items()
-            for entity in self.census.sync(place)
-        ]
-        return [key for key in left if key is not None]
+        """Learn who came to the streams and who left, and is anomalous no more; return who left."""
+        left = [(name, entity) for name, place in self._place.items() for entity in self.census.sync(place)]
+        for key in left:
+            if one := self._anomalous.get(key):
+                self._end(key, *one.alarms)
+        return left
 
     def take(self, stream: StreamPipeline, outcome: Outcome) -> tuple[list[Anomalous], list[Key]]:
         """Take what a step came to; return who turned anomalous, and who is it no more.
@@ -89,27 +100,25 @@ class Crowd:
         One may be both: its episode ends when it falls silent.
         """
         name = stream.definition.name
-        over = [self._end((name, one.entity), Alarm.ANOMALY) for one in outcome.closures]
-        over += [self._end((name, entity), Alarm.SILENCE) for entity in outcome.speaking_again]
-        fresh = [self._begin(stream, *one) for one in _beginnings(stream, outcome)]
+        over = [self._end((name, entity), what) for entity, what in endings(outcome)]
+        fresh = [self._begin(stream, one) for one in beginnings(stream, outcome)]
         return [one for one in fresh if one is not None], [key for key in over if key is not None]
 
-    def _begin(
-        self, stream: StreamPipeline, row: int, entity: Entity, onset_s: float, alarm: Alarm
-    ) -> Anomalous | None:
+    def _begin(self, stream: StreamPipeline, beginning: Beginning) -> Anomalous | None:
+        row, entity, onset_s, what, _ = beginning
         key = stream.definition.name, entity
         if (known := self._anomalous.get(key)) is not None:
-            known.alarms.add(alarm)
+            known.alarms.add(what)
             return None
         seats = self.census.seats(self._place[key[0]], row)
         self.census.hold(seats)
-        self._anomalous[key] = one = Anomalous(key, onset_s, {alarm}, seats)
+        self._anomalous[key] = one = Anomalous(key, onset_s, {what}, seats)
         for seat in seats:
             self._of.setdefault(seat, {})[key] = one
             self._onsets.setdefault(seat, Counter())[onset_s] += 1
         return one
 
-    def _end(self, key: Key, *alarms: Alarm) -> Key | None:
+    def _end(self, key: Key, *alarms: What) -> Key | None:
         one = self._anomalous.get(key)
         if one is None:
             return None
@@ -178,13 +187,26 @@ class Crowd:
         return sum([many for onset_s, many in onsets.items() if abs(onset_s - time_s) <= within_s])
 
 
-def _beginnings(stream: StreamPipeline, outcome: Outcome) -> Iterator[tuple[int, Entity, float, Alarm]]:
-    """Yield row, entity, onset and alarm of each that turned anomalous; who was never heard does so now."""
+def beginnings(stream: StreamPipeline, outcome: Outcome) -> Iterator[Beginning]:
+    """Yield the alarms that begin with a step; who was never heard is silent since now."""
     spoken_s = stream.bench.silence.spoken_s
     for entity in outcome.silenced:
         row = stream.roster.get(entity)
         if row is not None:
             since_s = float(spoken_s[row])
-            yield row, entity, outcome.time_s if isnan(since_s) else since_s, Alarm.SILENCE
+            onset_s = outcome.time_s if isnan(since_s) else since_s
+            yield Beginning(row, entity, onset_s, (Alarm.SILENCE, ""))
     for onset in outcome.onsets:
-        yield onset.row, onset.entity, onset.time_s, Alarm.ANOMALY
+        yield Beginning(onset.row, onset.entity, onset.time_s, (Alarm.ANOMALY, ""))
+    for spell in outcome.begun:
+        yield Beginning(spell.row, spell.entity, spell.onset_s, (spell.what, spell.signal), spell)
+
+
+def endings(outcome: Outcome) -> Iterator[tuple[Entity, What]]:
+    """Yield whose alarms end with a step, and which."""
+    for closure in outcome.closures:
+        yield closure.entity, (Alarm.ANOMALY, "")
+    for entity in outcome.speaking_again:
+        yield entity, (Alarm.SILENCE, "")
+    for spell in outcome.over:
+        yield spell.entity, (spell.what, spell.signal)

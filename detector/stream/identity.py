@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from detector.stream.nouns import Alarm, Entity
+from detector.stream.nouns import Alarm, Entity, Spell
 
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_BITS, _DIGEST_BYTES, _DIGIT_BITS = 45, 5, 5
@@ -34,3 +34,9 @@ def episode_id(onset_s: float, *whose: str) -> str:
 def alarm_id(alarm: Alarm, stream: str, entity: Entity, onset_s: float) -> str:
     """Return the id of an alarm of an entity."""
     return episode_id(onset_s, alarm, stream, *entity)
+
+
+def spell_id(stream: str, spell: Spell) -> str:
+    """Return the id of a spell, of an entity or of one of its signals."""
+    whose = (*spell.entity, spell.signal) if spell.signal else spell.entity
+    return alarm_id(spell.what, stream, whose, spell.onset_s)

@@ -112,7 +112,7 @@ def test_a_device_that_is_lost_is_one_alert(store):
 
     wait_until(lambda: any(one["state"] == "firing" for one in of_groups()), lambda: f"{alerts()}")
     assert of_groups()[0]["annotations"]["summary"] == f"Group anomaly: device={device}"
-    assert "of it is anomalous or silent" in of_groups()[0]["annotations"]["description"]
+    assert "of it has an alarm" in of_groups()[0]["annotations"]["description"]
     members = f'detector_grouped_active{{stream="interfaces",device="{device}"}}'
     wait_until(lambda: store.query(members), lambda: f"{store.query('detector_grouped_active')}")
     wait_until(lambda: len(alerts()) == 1, lambda: f"{alerts()}")

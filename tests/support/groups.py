@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from detector.stream.groups import Gathering, Groups
-from detector.stream.nouns import Closure, Entity, Onset, Outcome, Steps
+from detector.stream.nouns import Closure, Entity, Onset, Outcome, Spell, Steps
 from detector.stream.pipeline import StreamPipeline
 from tests.support.streams import definition
 
@@ -51,9 +51,10 @@ class Story:
         speaking: Iterable[Entity] = (),
         stream: str = "interfaces",
         onset_s: float | None = None,
+        **spells: Sequence[Spell],
     ) -> Gathering:
         """Let episodes begin (at `onset_s`, noticed at `time_s`) and end, entities fall silent and speak."""
-        return self.outcome(time_s, begin, end, silent, speaking, stream, onset_s)[1]
+        return self.outcome(time_s, begin, end, silent, speaking, stream, onset_s, **spells)[1]
 
     def outcome(
         self,
@@ -64,15 +65,16 @@ class Story:
         speaking: Iterable[Entity] = (),
         stream: str = "interfaces",
         onset_s: float | None = None,
+        **spells: Sequence[Spell],
     ) -> tuple[Outcome, Gathering]:
-        """Return what was told, too."""
+        """Return what was told, too; `spells` are those that have `begun` and are `over`."""
         one = self.streams[stream]
         since_s = time_s if onset_s is None else onset_s
         onsets = [Onset(one.roster.get(entity) or 0, entity, since_s) for entity in begin]
         closures = [Closure(0, entity, since_s, time_s, 2.0) for entity in end]
         silent = list(silent)
         one.bench.silence.spoken_s[one.roster.find(silent)] = since_s
-        outcome = Outcome(time_s, NOTHING, None, onsets, closures, silent, list(speaking))
+        outcome = Outcome(time_s, NOTHING, None, onsets, closures, silent, list(speaking), **spells)
         return outcome, self.groups.take(one, outcome)
 
     def names(self, entities: Iterable[Entity], stream: str = "interfaces") -> list[tuple[str, Entity]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detector.stream.crowd import SLOWLY_STEPS, TOGETHER_STEPS
-from detector.stream.nouns import Alarm
+from detector.stream.nouns import Alarm, Spell
 from tests.support.groups import WEEK_S, Story, interfaces, stream
 from tests.support.streams import START_S as NOW_S
 
@@ -212,6 +212,16 @@ def test_an_entity_has_one_place_for_all_of_its_alarms(fabric):
     story.tell(NOW_S, end=ports[:2])
     assert [one.anomalous for one in story.groups.standings()] == [2, 2]
     story.tell(NOW_S, speaking=ports[:2])
+    assert story.groups.standings() == []
+
+
+def test_an_entity_is_anomalous_until_the_last_of_its_signals_moves_again(fabric):
+    story, ports = fabric
+    spells = [Spell(Alarm.STUCK, 0, ports[0], signal, NOW_S, NOW_S, 7.0, np.nan) for signal in ("a", "b")]
+    story.tell(NOW_S, begun=spells)
+    story.tell(NOW_S, over=spells[:1])
+    assert [one.anomalous for one in story.groups.standings()] == [1, 1]
+    story.tell(NOW_S, over=spells[1:])
     assert story.groups.standings() == []
 
 

@@ -3,6 +3,7 @@
 import logging
 import re
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.journal import FALLS_MIN, ORDINARY, Hearing, Kinds, tell, tell_groups
 from detector.stream.definition import Maintenance, Signal, SignalPolicy
 from detector.stream.groups import Groups
-from detector.stream.nouns import Discontinuity, Span
+from detector.stream.nouns import Alarm, Discontinuity, Span, Spell
 from detector.stream.pipeline import StreamPipeline
 from tests.support.groups import Story, interfaces
 from tests.support.snapshots import snapshot, stream
@@ -181,6 +182,14 @@ def test_silence_of_a_group_is_no_warning_beside_that_of_the_group(caplog):
     assert [line[:2] for line in lines] == [("WARNING", "group anomaly"), ("INFO", "silent")]
     lines = telling(caplog, Story(ports), START_S, silent=entities[:1])
     assert [line[:2] for line in lines] == [("WARNING", "silent")]
+
+
+def test_what_is_stuck_in_a_group_is_no_warning_beside_that_of_the_group(caplog):
+    ports, entities = interfaces(devices=2, ports=4)
+    spells = [Spell(Alarm.STUCK, 0, entity, "level", START_S, START_S, 7.0, nan) for entity in entities[:3]]
+    group, *lines = telling(caplog, Story(ports), START_S, begun=spells)
+    assert [line[:2] for line in (group, *lines)] == [("WARNING", "group anomaly")] + 3 * [("INFO", "stuck")]
+    assert {facts["group"] for _, _, facts in lines} == {group[2]["id"]}
 
 
 def test_an_alarm_that_grows_is_told_once_more(caplog):
