@@ -44,3 +44,8 @@ def test_the_books_of_a_short_soak_add_up():
     said = run("tests.benchmark.soak", "--seconds", "9", "--rate", "500", "--cap", "300")
     assert "the books add up" in said
     assert "entities_max" in said
+
+
+def test_the_groups_are_timed_while_they_find_a_device_and_a_site():
+    said = run("tests.benchmark.groups", "--entities", "4000")
+    assert [int(line.split()[-4]) for line in said.splitlines()[1:]] == [0, 0, 1, 1, 1]
