@@ -215,7 +215,7 @@ class Daemon:
             self._recorders.add(stream, outcome)
         gathering = self._groups.take(stream, outcome)
         tell_groups(self._streams.streams, self._groups, gathering)
-        tell(stream, outcome, self._groups)
+        tell(stream, outcome, self._groups, gathering)
 
     def _take_snapshot(self) -> None:
         mqtt, streams = self._subscriber.snapshot(), tuple(self._stream_snapshots())

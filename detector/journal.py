@@ -13,11 +13,11 @@ import numpy as np
 from detector.edge.snapshot import Snapshot, StreamSnapshot
 from detector.journal_spells import tell_spells
 from detector.logs import say
-from detector.stream.crowd import Key
+from detector.stream.crowd import Key, beginnings
 from detector.stream.definition import Definition, Signal
 from detector.stream.groups import Gathering, GroupEpisode, Groups
 from detector.stream.identity import alarm_id
-from detector.stream.nouns import Alarm, Discontinuity, Drop, Entity, Outcome
+from detector.stream.nouns import Alarm, Discontinuity, Drop, Entity, Outcome, Scores
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.policy import broken_key
 
@@ -43,7 +43,7 @@ ORDINARY = {Drop.RETAINED, Drop.REDELIVERED, Drop.LATE, Drop.DUPLICATE, Drop.HIS
 """Of these some come on a good day too; they are told, and not as a warning."""
 
 
-def tell(stream: StreamPipeline, outcome: Outcome, groups: Groups) -> None:
+def tell(stream: StreamPipeline, outcome: Outcome, groups: Groups, gathering: Gathering) -> None:
     """Log what a step came to: episodes that began and ended, who fell silent, who speaks again.
 
     What is part of an alarm of a group, which has a line of its own, is no warning.
@@ -62,32 +62,45 @@ def tell(stream: StreamPipeline, outcome: Outcome, groups: Groups) -> None:
             onset_s=onset.time_s,
             at_s=outcome.time_s,
             score=float(stream.bench.decider.score[onset.row]),
-            why=_leading_signals(stream, onset.row),
+            why=_leading_signals(definition, stream.bench.why.get(onset.row)),
         )
     for closure in outcome.closures:
+        parted = gathering.parted.get((name, closure.entity))
         _say_of(
             definition,
             closure.entity,
             "anomaly over",
             logging.INFO,
             id=alarm_id(Alarm.ANOMALY, name, closure.entity, closure.onset_s),
+            **({"group": parted.id} if parted else {}),
             onset_s=closure.onset_s,
             lasted_s=closure.time_s - closure.onset_s,
             score_max=closure.score_max,
+            why=_leading_signals(definition, closure.why),
         )
     for turn in outcome.maintenance:
         event = "maintenance begins" if turn.begins else "maintenance ends"
         facts = _many(definition.name, turn.entities)
         say(LOG, event, logging.INFO, maintenance=turn.name, **facts)
-    alone = any(groups.episode_of((name, entity)) is None for entity in outcome.silenced)
-    _tell_many(name, "silent", outcome.silenced, logging.WARNING if alone else logging.INFO)
-    _tell_many(name, "speaking again", outcome.speaking_again, logging.WARNING)
-    tell_spells(definition, outcome.begun, outcome.over, groups)
+    if outcome.silenced:
+        _tell_silent(stream, outcome, groups)
+    if outcome.speaking_again:
+        say(LOG, "speaking again", logging.WARNING, **_many(name, outcome.speaking_again))
+    tell_spells(definition, outcome.begun, outcome.over, groups, gathering)
 
 
-def _tell_many(stream: str, event: str, entities: Sequence[Entity], level: int) -> None:
-    if entities:
-        say(LOG, event, level, **_many(stream, entities))
+def _tell_silent(stream: StreamPipeline, outcome: Outcome, groups: Groups) -> None:
+    """Log who fell silent in one line, with the ids of the first, and those of their groups."""
+    name, entities = stream.definition.name, outcome.silenced
+    episodes = [groups.episode_of((name, entity)) for entity in entities]
+    ids = [
+        alarm_id(Alarm.SILENCE, name, one.entity, one.onset_s)
+        for one in islice(beginnings(stream, outcome), NAMED)
+    ]
+    facts = _many(name, entities) | {"ids": ", ".join(ids)}
+    if ids_of_groups := dict.fromkeys(one.id for one in episodes if one):
+        facts["groups"] = ", ".join(islice(ids_of_groups, NAMED))
+    say(LOG, "silent", logging.WARNING if None in episodes else logging.INFO, **facts)
 
 
 def _many(stream: str, entities: Sequence[Entity]) -> dict[str, object]:
@@ -126,8 +139,14 @@ def _member(streams: Sequence[StreamPipeline], key: Key) -> str:
     """Return a member of an alarm of a group, and what is wrong with it."""
     stream = next(one for one in streams if one.definition.name == key[0])
     row = stream.roster.get(key[1])
-    why = "" if row is None else _leading_signals(stream, row, 1) or "silent"
+    why = "" if row is None else _in_a_word(stream, row)
     return f"{' '.join(key[1])} ({why})"
+
+
+def _in_a_word(stream: StreamPipeline, row: int) -> str:
+    leading = _leading_signals(stream.definition, stream.bench.why.get(row), 1)
+    spells = (what.value for what, whose, _ in stream.bench.spells.open if whose == row)
+    return leading or next(spells, "silent")
 
 
 class Kinds:
@@ -212,16 +231,15 @@ def _say_of(definition: Definition, entity: Entity, event: str, level: int, /, *
     say(LOG, event, level, **{**labels, "stream": definition.name, **facts})
 
 
-def _leading_signals(stream: StreamPipeline, row: int, count: int = 3) -> str:
-    """Return the signals that contribute most to an open episode, in their units; broken bounds first."""
-    why = stream.bench.why.get(row)
+def _leading_signals(definition: Definition, why: Scores | None, count: int = 3) -> str:
+    """Return the signals that contribute most to a score, in their units; broken bounds first."""
     if why is None:
         return ""
     share = why.contribution[0]
     bound = np.full(len(share), np.nan) if why.bound is None else why.bound[0]
     leading = np.lexsort((-share, np.isnan(bound)))[:count]
     return ", ".join(
-        _in_words(stream.definition.signals[index], *map(float, numbers))
+        _in_words(definition.signals[index], *map(float, numbers))
         for index, *numbers in zip(
             leading, why.observed[0, leading], why.expected[0, leading], bound[leading], strict=True
         )

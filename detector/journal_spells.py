@@ -8,7 +8,7 @@ from itertools import islice
 
 from detector.logs import say
 from detector.stream.definition import Definition
-from detector.stream.groups import Groups
+from detector.stream.groups import Gathering, Groups
 from detector.stream.identity import spell_id
 from detector.stream.nouns import Alarm, Spell
 
@@ -19,7 +19,11 @@ SPELLS_TOLD = 20
 
 
 def tell_spells(
-    definition: Definition, begun: Sequence[Spell], over: Sequence[Spell], groups: Groups
+    definition: Definition,
+    begun: Sequence[Spell],
+    over: Sequence[Spell],
+    groups: Groups,
+    gathering: Gathering,
 ) -> None:
     """Log the spells of a step that began, and those that are over; within an alarm of a group no warning."""
     units = {signal.name: signal.unit for signal in definition.signals}
@@ -30,7 +34,9 @@ def tell_spells(
         _say_of(definition, spell, spell.what, level, **_facts(spell, units), **group)
     for spell in islice(over, SPELLS_TOLD):
         lasted_s = spell.time_s - spell.onset_s
-        _say_of(definition, spell, f"{spell.what} over", logging.INFO, lasted_s=lasted_s)
+        parted = gathering.parted.get((definition.name, spell.entity))
+        group = {"group": parted.id} if parted else {}
+        _say_of(definition, spell, f"{spell.what} over", logging.INFO, lasted_s=lasted_s, **group)
     for event, spells, level in (("begun", begun, logging.WARNING), ("over", over, logging.INFO)):
         if len(spells) > SPELLS_TOLD:
             more = len(spells) - SPELLS_TOLD

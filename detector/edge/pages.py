@@ -109,7 +109,7 @@ def _entity(row: _Row) -> dict[str, Any]:
         "onset_s": stream.onset_s[at] if active else None,
         "last_sample_s": stream.last_sample_s[at],
         "signals": [] if episode is None else list(_signals(stream, episode)),
-        "spells": spells_json(spells),
+        "spells": spells_json(stream.name, spells),
     }
 
 

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from detector.edge.snapshot import StreamSnapshot
+from detector.stream.identity import spell_id
 from detector.stream.nouns import Alarm, Entity, Spell
 
 
@@ -18,11 +19,12 @@ def spells_by_entity(stream: StreamSnapshot) -> dict[Entity, tuple[Spell, ...]]:
     return found
 
 
-def spells_json(spells: Iterable[Spell]) -> list[dict[str, Any]]:
-    """Return spells as the API has them; what does not apply is null."""
+def spells_json(stream: str, spells: Iterable[Spell]) -> list[dict[str, Any]]:
+    """Return spells of a stream as the API has them; what does not apply is null."""
     return [
         {
             "what": spell.what.value,
+            "id": spell_id(stream, spell),
             "signal": spell.signal or None,
             "onset_s": spell.onset_s,
             "observed": spell.observed,

@@ -61,7 +61,7 @@ class Closed:
 class Bench:
     """The windows, scores and verdicts of one stream; without a `Judge` nothing is scored.
 
-    `why` has the newest scored step of each open episode.
+    `why` has the newest scored step of each open episode, `worst` the one with its highest score.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Bench:
         self._ended: list[Closure] = []  # episodes that ended between steps, to be told with the next one
         self._over: list[Spell] = []  # and spells
         self.why: dict[int, Scores] = {}
+        self.worst: dict[int, Scores] = {}
         self.windows_scored_total = 0
         self.episodes_total = 0
 
@@ -114,13 +115,15 @@ class Bench:
     def part(self, rows: Ints) -> None:
         """Take the goodbye of entities; their episodes end with the last that was heard of them."""
         self.silence.part(rows)
-        self._ended += self.decider.hush(rows, self.silence.spoken_s[rows], self._roster.entities)
+        closures = self.decider.hush(rows, self.silence.spoken_s[rows], self._roster.entities)
+        self._ended += self._explained(closures)
         for row in self.why.keys() & set(rows.tolist()):
             del self.why[row]
 
     def forget(self, rows: Ints) -> None:
         """Forget entities, while the roster still knows them."""
-        self._ended += self.decider.forget(rows, self.silence.spoken_s[rows], self._roster.entities)
+        closures = self.decider.forget(rows, self.silence.spoken_s[rows], self._roster.entities)
+        self._ended += self._explained(closures)
         self._over += self.spells.forget(rows)
         self.silence.forget(rows)
         self._ring.forget(rows)
@@ -189,10 +192,10 @@ class Bench:
                 scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected), learn=learn)
                 scores = lifted(scores, self.policies.broken(part.windows))
                 onsets, ended = self.decider.judge(scores, held[row], entities)
-                closures += ended
+                closures += self._explained(ended)
                 self._scorer.edges.alarmed(np.array([onset.row for onset in onsets], np.int64))
                 self._keep_books(part.windows, part.scaled[:, -1], learn, len(onsets))
-            closures += self.decider.hush(*self.silence.fall(step_s), entities)
+            closures += self._explained(self.decider.hush(*self.silence.fall(step_s), entities))
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
             self._explain(scores)
@@ -235,9 +238,16 @@ class Bench:
         return iter(np.split(expected, ends[:-1]))
 
     def _explain(self, scores: Scores | None) -> None:
-        """Keep the newest scored step of each open episode."""
+        """Keep the newest scored step of each open episode, and the worst one."""
         self.why = {row: why for row, why in self.why.items() if self.decider.active[row]}
         if scores is None:
             return
         for index in np.flatnonzero(self.decider.active[scores.row]):
-            self.why[int(scores.row[index])] = scores.take(slice(index, index + 1))
+            row = int(scores.row[index])
+            self.why[row] = why = scores.take(slice(index, index + 1))
+            if row not in self.worst or why.score[0] > self.worst[row].score[0]:
+                self.worst[row] = why
+
+    def _explained(self, closures: list[Closure]) -> list[Closure]:
+        """Return episodes that end with what they were at their worst."""
+        return [one._replace(why=self.worst.pop(one.row, None)) for one in closures]

@@ -52,11 +52,14 @@ class GroupEpisode:
 class Gathering:
     """What one outcome meant to the groups: which episodes began and ended, by their ids.
 
-    `time_s` is that of the newest step. Those in `grown` go by a larger group now. Those in `absorbed` are
-    part of another one now.
+    `time_s` is that of the newest step. `left` are all entities that were forgotten, `parted` those that are
+    members no more, and of what. Those in `grown` go by a larger group now. Those in `absorbed` are part of
+    another one now.
     """
 
     time_s: float
+    left: list[Key] = field(default_factory=list)
+    parted: dict[Key, GroupEpisode] = field(default_factory=dict)
     begun: dict[str, GroupEpisode] = field(default_factory=dict)
     grown: dict[str, GroupEpisode] = field(default_factory=dict)
     absorbed: dict[str, GroupEpisode] = field(default_factory=dict)
@@ -88,29 +91,28 @@ class Groups:
         self._time_s = outcome.time_s
         gathering = self.sync()
         fresh, over = self._crowd.take(stream, outcome)
-        left = self._part(over)
+        self._part(over, gathering)
         if fresh and self._crowd.census.levels:
             self._gather(fresh, gathering)
-        self._close_empty(left, gathering)
+        self._close_empty(gathering)
         return gathering
 
     def sync(self) -> Gathering:
         """Let go of entities that were forgotten; return what that meant to the groups."""
-        gathering = Gathering(self._time_s)
-        self._close_empty(self._part(self._crowd.sync()), gathering)
+        gathering = Gathering(self._time_s, self._crowd.sync())
+        self._part(gathering.left, gathering)
+        self._close_empty(gathering)
         return gathering
 
-    def _part(self, over: Iterable[Key]) -> list[GroupEpisode]:
-        """Take out who is anomalous no more; return the episodes that they were in."""
-        left = []
+    def _part(self, over: Iterable[Key], gathering: Gathering) -> None:
+        """Take out who is anomalous no more."""
         for key in over:
             if episode := self.episode_of(key):
                 del episode.members[key]
-                left.append(episode)
-        return left
+                gathering.parted[key] = episode
 
-    def _close_empty(self, episodes: Iterable[GroupEpisode], gathering: Gathering) -> None:
-        for episode in episodes:
+    def _close_empty(self, gathering: Gathering) -> None:
+        for episode in gathering.parted.values():
             if episode.id in self.episodes and not episode.members:
                 self._close(episode)
                 gathering.ended[episode.id] = episode

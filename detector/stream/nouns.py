@@ -226,13 +226,14 @@ class Onset(NamedTuple):
 
 
 class Closure(NamedTuple):
-    """An episode ends. `score_max` is the highest score in it."""
+    """An episode ends. `score_max` is the highest score in it, and `why` its step with that score."""
 
     row: int
     entity: Entity
     onset_s: float
     time_s: float
     score_max: float
+    why: Scores | None = None
 
 
 class Span(NamedTuple):

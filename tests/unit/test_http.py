@@ -274,6 +274,7 @@ def test_who_is_slow_and_what_is_stuck_is_on_the_page_and_in_the_entities(ask):
         [
             {
                 "what": "stuck",
+                "id": content[1]["spells"][0]["id"],
                 "signal": "ifInErrors",
                 "onset_s": snapshots.NOW_S - 300,
                 "observed": 0.5,
@@ -283,6 +284,7 @@ def test_who_is_slow_and_what_is_stuck_is_on_the_page_and_in_the_entities(ask):
         [
             {
                 "what": "slow",
+                "id": content[2]["spells"][0]["id"],
                 "signal": None,
                 "onset_s": snapshots.NOW_S - 600,
                 "observed": 60.0,

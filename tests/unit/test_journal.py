@@ -12,12 +12,15 @@ import pytest
 from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.journal import FALLS_MIN, ORDINARY, Hearing, Kinds, tell, tell_groups
 from detector.stream.definition import Maintenance, Signal, SignalPolicy
-from detector.stream.groups import Groups
+from detector.stream.groups import Gathering, Groups
+from detector.stream.identity import alarm_id
 from detector.stream.nouns import Alarm, Discontinuity, Span, Spell
 from detector.stream.pipeline import StreamPipeline
 from tests.support.groups import Story, interfaces
 from tests.support.snapshots import snapshot, stream
 from tests.support.streams import START_S, definition, feed, judge
+
+NO_GROUPS = Gathering(0.0)
 
 
 @pytest.fixture
@@ -100,7 +103,7 @@ def test_an_anomaly_is_told_in_the_unit_of_its_signal(caplog, unit, shown):
     values = [0.0, 0.0, 0.0, 0.0, 5.0, 5.0]
     for step, value in enumerate(values, 1):
         for outcome in feed(hot, ("r", 10.0 * step, {0: value})):
-            tell(hot, outcome, Groups([hot]))
+            tell(hot, outcome, Groups([hot]), NO_GROUPS)
     assert [record.facts["why"] for record in caplog.records] == [shown]
 
 
@@ -111,7 +114,7 @@ def test_an_anomaly_by_a_broken_bound_names_the_bound_first(caplog):
     values = [(0.0, 0.0, 0.0)] * 4 + [(9.0, 8.0, -2.0)] * 2
     for step, value in enumerate(values, 1):
         for outcome in feed(hot, ("r", 10.0 * step, dict(enumerate(value)))):
-            tell(hot, outcome, Groups([hot]))
+            tell(hot, outcome, Groups([hot]), NO_GROUPS)
     (record,) = caplog.records
     bounds = "level 8 above valid_max 7.5 °C, flow -2 below valid_min -1"
     assert record.facts["why"] == f"{bounds}, plain 9 expected 0"
@@ -124,7 +127,7 @@ def telling(caplog, story, *told, **words):
         ports = story.streams["interfaces"]
         outcome, gathering = story.outcome(*told, **words)
         tell_groups([ports], story.groups, gathering)
-        tell(ports, outcome, story.groups)
+        tell(ports, outcome, story.groups, gathering)
     return [(record.levelname, record.message, record.facts) for record in caplog.records]
 
 
@@ -166,6 +169,36 @@ def test_the_end_of_an_alarm_has_the_id_of_its_begin(caplog):
     assert (level, event, over["id"]) == ("INFO", "anomaly over", begun["id"])
 
 
+def test_the_end_of_an_alarm_says_what_it_was_at_its_worst(caplog, prompt_scores):
+    level = Signal("level", scale=10.0, unit="°C")
+    hot = StreamPipeline(definition(level), judge(entities=[("r",)]))
+    values = [0.0, 0.0, 0.0, 0.0, 0.45, 0.45, 9.0, 5.0] + [0.0] * 12
+    with caplog.at_level(logging.INFO):
+        for step, value in enumerate(values, 1):
+            for outcome in feed(hot, ("r", 10.0 * step, {0: value})):
+                tell(hot, outcome, Groups([hot]), NO_GROUPS)
+    begun, over = [record.facts for record in caplog.records]
+    assert (begun["why"], over["why"]) == ("level 4.5 expected 0 °C", "level 90 expected 0 °C")
+
+
+def test_the_end_of_an_alarm_names_the_group_also_of_who_came_before_it(caplog):
+    ports, entities = interfaces(devices=2, ports=4)
+    story = Story(ports)
+    ((_, _, alone),) = telling(caplog, story, START_S, entities[:1])
+    (_, _, group), _ = telling(caplog, story, START_S + 10, entities[1:2])
+    assert "group" not in alone
+    *_, (_, event, over) = telling(caplog, story, START_S + 60, end=entities[:1], onset_s=START_S)
+    assert (event, over["id"], over["group"]) == ("anomaly over", alone["id"], group["id"])
+
+
+def test_silence_is_told_with_the_ids_of_the_first_and_of_their_groups(caplog):
+    ports, entities = interfaces(devices=2, ports=8)
+    group, (_, _, silent) = telling(caplog, Story(ports), START_S + 60, silent=entities[:7], onset_s=START_S)
+    ids = [alarm_id(Alarm.SILENCE, "interfaces", entity, START_S) for entity in entities[:5]]
+    assert (silent["entities"], silent["ids"]) == (7, ", ".join(ids))
+    assert silent["groups"] == group[2]["id"]
+
+
 def test_the_end_of_an_alarm_of_a_group_says_how_long_and_how_many(caplog):
     ports, entities = interfaces(devices=2, ports=4)
     story = Story(ports)
@@ -187,9 +220,13 @@ def test_silence_of_a_group_is_no_warning_beside_that_of_the_group(caplog):
 def test_what_is_stuck_in_a_group_is_no_warning_beside_that_of_the_group(caplog):
     ports, entities = interfaces(devices=2, ports=4)
     spells = [Spell(Alarm.STUCK, 0, entity, "level", START_S, START_S, 7.0, nan) for entity in entities[:3]]
-    group, *lines = telling(caplog, Story(ports), START_S, begun=spells)
+    story = Story(ports)
+    group, *lines = telling(caplog, story, START_S, begun=spells)
     assert [line[:2] for line in (group, *lines)] == [("WARNING", "group anomaly")] + 3 * [("INFO", "stuck")]
     assert {facts["group"] for _, _, facts in lines} == {group[2]["id"]}
+    assert {facts["group"] for _, _, facts in telling(caplog, story, START_S, over=spells)[1:]} == {
+        group[2]["id"]
+    }
 
 
 def test_an_alarm_that_grows_is_told_once_more(caplog):
@@ -225,7 +262,7 @@ def test_begin_and_end_of_a_maintenance_are_told_with_whom_they_mean(caplog):
     with caplog.at_level(logging.INFO):
         for step in range(1, 7):
             for outcome in feed(pipeline, *[(one, 10.0 * step, {0: 0.0}) for one in ("r1", "x", "r2")]):
-                tell(pipeline, outcome, Groups([pipeline]))
+                tell(pipeline, outcome, Groups([pipeline]), NO_GROUPS)
     told = [(record.message, record.levelname, record.facts) for record in caplog.records]
     facts = {"maintenance": "core", "stream": "tests", "entities": 2, "first": "r1, r2"}
     assert told == [("maintenance begins", "INFO", facts), ("maintenance ends", "INFO", facts)]

@@ -7,7 +7,7 @@ import pytest
 
 from detector.journal_spells import SPELLS_TOLD, tell_spells
 from detector.stream.definition import Signal
-from detector.stream.groups import Groups
+from detector.stream.groups import Gathering, Groups
 from detector.stream.nouns import Alarm, Spell
 from tests.support.streams import definition
 
@@ -23,7 +23,7 @@ def lines(caplog):
     def tell(begun=(), over=()):
         caplog.clear()
         with caplog.at_level(logging.INFO):
-            tell_spells(STREAM, begun, over, Groups([]))
+            tell_spells(STREAM, begun, over, Groups([]), Gathering(0.0))
         return [(record.levelname, record.message, record.facts) for record in caplog.records]
 
     return tell
