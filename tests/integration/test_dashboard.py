@@ -18,6 +18,7 @@ from tests.support.prometheus import prometheus, wait_until
 
 RULES = Path(__file__).parents[2] / "config" / "prometheus" / "detector.rules.yml"
 LOST = "leaf3"
+CUT = ("leaf2", ("Ethernet1", "Ethernet2"))
 BROKEN = orjson.dumps({"fields": {"in_octets": "?", "out_octets": 1}, "tags": {"interface": "Ethernet1"}})
 
 
@@ -34,6 +35,17 @@ def now(trained):
     for time_s, topic, payload in published:
         record = orjson.loads(payload)
         record["timestamp"] += 1000 * shift_s
+        yield time_s, topic, orjson.dumps(record)
+
+
+def cut(published):
+    """Return the messages with the counters of two links of a device as they were in the first of theirs."""
+    before = {}
+    for time_s, topic, payload in published:
+        record = orjson.loads(payload)
+        link = record["tags"]["device"], record["tags"]["interface"]
+        if link[0] == CUT[0] and link[1] in CUT[1]:
+            record["fields"] = before.setdefault(link, record["fields"])
         yield time_s, topic, orjson.dumps(record)
 
 
@@ -58,7 +70,7 @@ def broker(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(trained, broker, live, tmp_path_factory):
-    """Return a Prometheus whose detector has an open episode, a silent device, and refused some messages."""
+    """Return a Prometheus whose detector has open episodes, a silent device, and refused some messages."""
 
     def publish(published):
         publish_messages(published, host="127.0.0.1", port=broker.port, qos=1, speed=0)
@@ -71,7 +83,9 @@ def store(trained, broker, live, tmp_path_factory):
         ) as store:
             store.wait_until_scraped()  # a rate needs a value from before
             links = [one for one in trained.between(0, 52) if one[1].endswith("/interfaces")]
-            links += [one for one in trained.between(52, 70, without=LOST) if one[1].endswith("/interfaces")]
+            links += cut(
+                one for one in trained.between(52, 70, without=LOST) if one[1].endswith("/interfaces")
+            )
             publish(
                 [
                     *links,
@@ -101,9 +115,8 @@ def _rules(store):
     return [rule for group in store.get("/api/v1/rules")["groups"] for rule in group["rules"]]
 
 
-def test_a_device_that_is_lost_is_one_alert(store):
-    device = LOST
-
+@pytest.mark.parametrize(("device", "links"), [(LOST, 4), (CUT[0], 2)])
+def test_a_device_that_is_lost_and_one_with_links_that_are_cut_are_one_alert_each(store, device, links):
     def alerts():
         return [one for one in store.get("/api/v1/alerts")["alerts"] if one["labels"].get("device") == device]
 
@@ -114,5 +127,9 @@ def test_a_device_that_is_lost_is_one_alert(store):
     assert of_groups()[0]["annotations"]["summary"] == f"Group anomaly: device={device}"
     assert "of it has an alarm" in of_groups()[0]["annotations"]["description"]
     members = f'detector_grouped_active{{stream="interfaces",device="{device}"}}'
-    wait_until(lambda: store.query(members), lambda: f"{store.query('detector_grouped_active')}")
+    wait_until(
+        lambda: len(store.query(members)) == links, lambda: f"{store.query('detector_grouped_active')}"
+    )
+    alone = f'detector_anomaly_active{{device="{device}"}} == 1'
+    assert len(store.query(alone)) == (0 if device == LOST else links)
     wait_until(lambda: len(alerts()) == 1, lambda: f"{alerts()}")
