@@ -22,6 +22,7 @@ from types import FrameType
 from prometheus_client import CollectorRegistry
 
 from detector import __version__, secret_files
+from detector.alarms import Alarms
 from detector.caution import cautions
 from detector.edge import systemd
 from detector.edge.http import HttpServer
@@ -34,9 +35,9 @@ from detector.edge.snapshot import (
     refused_examples,
     stream_snapshot,
 )
-from detector.edge.snapshot_groups import groups_snapshot
 from detector.edge.snapshot_mqtt import MqttSnapshot
-from detector.journal import Hearing, Kinds, Refusals, tell, tell_groups
+from detector.event_settings import EventSettings
+from detector.journal import Hearing, Kinds, Refusals
 from detector.logs import say
 from detector.maintenance_settings import switches
 from detector.model import bundle, runtime
@@ -45,7 +46,6 @@ from detector.planner import Planner
 from detector.recorders import Recorders
 from detector.settings import Settings, SettingsError, password
 from detector.stream.bench import Judge
-from detector.stream.groups import Groups
 from detector.stream.nouns import Bools, Floats, Message, Outcome, Reconstruct
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
@@ -82,14 +82,20 @@ class Daemon:
         self._maintenance = [] if recording else settings.maintenance
         self._planner = Planner(self._maintenance)
         self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
+        # Who records beside one that runs with the same settings would speak for it.
+        labels = {one.name: len(one.entity) for one in settings.streams}
+        self._alarms = Alarms(EventSettings() if recording else settings.events, labels)
         self._subscriber = Subscriber(
-            settings.mqtt, password(settings.mqtt), subscriptions(settings.streams, self._maintenance)
+            settings.mqtt,
+            password(settings.mqtt),
+            subscriptions(settings.streams, self._maintenance),
+            outbox=self._alarms.outbox,
         )
         self._recorders = Recorders(settings) if recording else None
         self._registry = CollectorRegistry()
         self._snapshot = Snapshot(time.time(), ("the networks are loading",))
         self._durations: Durations = register(self._registry, lambda: self._snapshot)
-        self._streams, self._groups = Streams([]), Groups([])
+        self._streams = Streams([])
         self._stopping = False
         self._sign_of_life_s = 0.0
         self._status = ""
@@ -115,6 +121,8 @@ class Daemon:
                 systemd.notify(STOPPING="1")
                 self._subscriber.stop_reading()
                 self._drain()
+                self._subscriber.publish_retained(self._alarms.stop())
+                self._subscriber.take_leave()
                 self._subscriber.stop()
         say(LOG, "stopped")
         return 0
@@ -150,7 +158,7 @@ class Daemon:
             version = loaded.version if loaded else "none"
             say(LOG, "stream", name=stream.name, filter=",".join(stream.subscriptions), bundle=version)
         self._streams = Streams(streams, switches(self._maintenance))
-        self._groups = Groups(streams)
+        self._alarms.begin(streams)
 
     def _timed(self, judge: Judge) -> Judge:
         inner = judge.reconstruct
@@ -197,7 +205,7 @@ class Daemon:
             with self._durations.tick.time():
                 for stream, outcome in self._streams.tick(now_s):
                     self._tell(stream, outcome)
-                tell_groups(self._streams.streams, self._groups, self._groups.sync())
+                self._subscriber.publish_retained(self._alarms.forget())
             self._take_snapshot()
         elif now_s - self._snapshot.time_s > SNAPSHOT_S:
             self._take_snapshot()
@@ -213,12 +221,11 @@ class Daemon:
             self._durations.score_latency.observe(time.time() - outcome.time_s)
         if self._recorders:
             self._recorders.add(stream, outcome)
-        gathering = self._groups.take(stream, outcome)
-        tell_groups(self._streams.streams, self._groups, gathering)
-        tell(stream, outcome, self._groups, gathering)
+        self._subscriber.publish_retained(self._alarms.take(stream, outcome))
 
     def _take_snapshot(self) -> None:
         mqtt, streams = self._subscriber.snapshot(), tuple(self._stream_snapshots())
+        self._subscriber.publish_retained(self._alarms.look(mqtt))
         dropped = Counter(self._subscriber.dropped()) + self._streams.messages_dropped
         self._snapshot = Snapshot(
             time_s=time.time(),
@@ -228,7 +235,8 @@ class Daemon:
             messages_dropped={reason.value: count for reason, count in dropped.items()},
             examples=self._subscriber.examples() | refused_examples(self._streams),
             streams=streams,
-            groups=groups_snapshot(self._groups),
+            groups=self._alarms.groups(),
+            events=self._alarms.events(),
             recordings=self._recorders.snapshot() if self._recorders else None,
             calendar_errors=self._planner.errors,
         )

@@ -95,6 +95,11 @@ class MaintenanceSettings(Part):
         return ZoneInfo(self.timezone)
 
     @property
+    def filter(self) -> str:
+        """The MQTT topic filter of what switches it; there is a topic."""
+        return Template(self.topic).filter
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The labels that it asks of an entity."""
         return tuple(dict.fromkeys([*self.match, *(Template(self.topic).labels if self.topic else ())]))

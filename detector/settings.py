@@ -11,9 +11,17 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,6 +31,7 @@ from pydantic_settings import (
 
 from detector import secret_files
 from detector.daemon_settings import HttpSettings, LogSettings, RecordSettings
+from detector.event_settings import EventSettings
 from detector.maintenance_settings import MAINTENANCES_MAX, MaintenanceSettings, misfits
 from detector.message_settings import Part
 from detector.mqtt_settings import SECRET_FILES, SECRETS, MqttSettings
@@ -47,6 +56,7 @@ class Settings(BaseSettings):
     http: HttpSettings = Field(default_factory=HttpSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
+    events: EventSettings = Field(default_factory=EventSettings)
     streams: list[StreamSettings] = []
     maintenance: list[MaintenanceSettings] = Field([], max_length=MAINTENANCES_MAX)
     _warnings: tuple[str, ...] = PrivateAttr(())
@@ -99,6 +109,18 @@ class Settings(BaseSettings):
             for misfit in misfits(value, info.data["streams"]):
                 raise ValueError(misfit)
         return value
+
+    @model_validator(mode="after")
+    def _alarms_are_not_read(self) -> Self:
+        if not self.events.topic:
+            return self
+        read = [(f"stream {one.name}", text) for one in self.streams for text in one.subscriptions]
+        read += [(f"maintenance {one.name}", one.filter) for one in self.maintenance if one.topic]
+        try:
+            self.events.check_apart({one.name: len(one.entity) for one in self.streams}, read)
+        except ValueError as error:
+            raise ValueError(f"events.topic: {error}") from None
+        return self
 
     def stream(self, name: str | None) -> StreamSettings:
         """Return the stream of a name, or the only one.

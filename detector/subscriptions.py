@@ -7,7 +7,6 @@ from typing import Final
 
 from detector.edge.reception import Subscription
 from detector.maintenance_settings import MaintenanceSettings
-from detector.stream.decode.topic import Template
 from detector.stream_settings import StreamSettings
 
 SWITCH_PRIORITY: Final = 10
@@ -26,7 +25,6 @@ def subscriptions(
             by_filter[text] = Subscription(text, stream.priority, stream.overload, max(topics_max, others))
     for one in maintenances:
         if one.topic:
-            text = Template(one.topic).filter
-            values = by_filter.get(text, Subscription(text))
-            by_filter[text] = values._replace(priority=SWITCH_PRIORITY)
+            values = by_filter.get(one.filter, Subscription(one.filter))
+            by_filter[one.filter] = values._replace(priority=SWITCH_PRIORITY)
     return list(by_filter.values())

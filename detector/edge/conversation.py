@@ -12,6 +12,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -24,6 +25,7 @@ from detector.edge.canary import Canary
 from detector.edge.failures import Failure, explain_refusal
 from detector.edge.framing import Framing
 from detector.edge.inbox import Inbox
+from detector.edge.outbox import Outbox
 from detector.edge.reception import Reception
 from detector.edge.session import build_client, connect_options
 from detector.edge.wire import Bell, Wire, Wires
@@ -57,9 +59,11 @@ class Conversation:
         reception: Takes the messages in.
         inbox: Says when nothing may be read.
         bell: Wakes the thread up, for what is to be sent.
+        outbox: What is to be published beside replies.
 
-    `stopping` ends a conversation, `deaf` ends its reading; both are set from outside. `blocked` says that
-    messages stay with the broker for want of room.
+    `stopping` ends a conversation, `deaf` ends its reading, `leaving` lets it read again what the broker says
+    of our own messages, and take in nothing; all are set from outside. `blocked` says that messages stay with
+    the broker for want of room.
     """
 
     def __init__(
@@ -70,8 +74,10 @@ class Conversation:
         reception: Reception,
         inbox: Inbox,
         bell: Bell,
+        outbox: Outbox,
     ) -> None:
         self._settings = settings
+        self._outbox = outbox
         self._filters = tuple(outermost(filters))
         self._covered = [text for text in filters if text not in self._filters]
         self._reception = reception
@@ -82,13 +88,16 @@ class Conversation:
         self._acknowledged: deque[list[int]] = deque()
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=REPLIES_MAX)
         self._wires = Wires(settings, self._framing)
-        self._client = build_client(settings, password)
+        self._build = partial(build_client, settings, password, outbox.presence)
+        self._client = self._build()
         self._listen()
+        self._forgets = False
         self._refusal: Failure | None = None
         self._accepted = False
         self.attempts = Attempts(settings.username)
         self.stopping = Event()
         self.deaf = Event()
+        self.leaving = Event()
         self.blocked = False
         self.connects_total = 0
         self.connected = False
@@ -120,6 +129,9 @@ class Conversation:
         self._where = f"host={host} port={port}"
         self._wires.newest = None
         self._accepted, self._refusal = False, None
+        if self._forgets:  # or paho would send again what has cost us the connection
+            self._client, self._forgets = self._build(), False
+            self._listen()
         self._reception.begin()
         failure = None
         try:
@@ -159,7 +171,7 @@ class Conversation:
 
     def _wait_and_read(self, wire: Wire) -> bool:
         """Sleep until there is something to do; read. Return whether all that had arrived was read."""
-        self.blocked = self.deaf.is_set() or self._inbox.blocked()
+        self.blocked = not self.leaving.is_set() and (self.deaf.is_set() or self._inbox.blocked())
         poll = select.poll()
         poll.register(self._bell, select.POLLIN)
         writes = select.POLLOUT if wire.wants_write() or self._client.want_write() else 0
@@ -173,7 +185,7 @@ class Conversation:
         messages = wire.read()
         if not self._accepted and wire.first[:1] not in (b"", CONNACK):
             raise ConnectionError("no CONNACK")  # paho might wait for the rest of what is no packet
-        if messages:
+        if messages and not self.leaving.is_set():
             self._acknowledged.append(self._reception.receive(messages))
         self._let_paho_read(wire)
         return not wire.unread()
@@ -192,6 +204,8 @@ class Conversation:
                 self._client.ack(packet_id, qos)
         while self._replies and self.connected:
             self._client.publish(*self._replies.popleft())
+        if self.connected:
+            self._outbox.send(self._client)
         if self._client.want_write():
             self._client.loop_write()
         wire.flush()
@@ -217,6 +231,7 @@ class Conversation:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
+        self._client.on_publish = self._on_publish
 
     def _framing(self) -> Framing:
         return Framing(
@@ -234,6 +249,8 @@ class Conversation:
         self.connects_total += 1
         kept = " session=resumed" if flags.session_present else ""
         LOG.info("connected %s reconnects_total=%d%s", self._where, self.connects_total - 1, kept)
+        if not self.leaving.is_set():
+            self._outbox.greet(client)
         if flags.session_present and self._covered:  # by a detector with fewer streams, perhaps
             client.unsubscribe(self._covered)
         # Here and nowhere else, so that every reconnect subscribes anew.
@@ -241,8 +258,10 @@ class Conversation:
         client.subscribe([(text, qos) for text in self._filters])
 
     def _on_subscribe(
-        self, client: Client, _userdata: None, _mid: int, reasons: list[ReasonCode], *_more: object
+        self, client: Client, _userdata: None, mid: int, reasons: list[ReasonCode], *_more: object
     ) -> None:
+        if self._outbox.granted(mid, reasons):
+            return
         refused = [
             (text, reason) for text, reason in zip(self._filters, reasons, strict=False) if reason.is_failure
         ]
@@ -260,10 +279,18 @@ class Conversation:
         if self.connected:
             level = logging.INFO if self.stopping.is_set() else logging.WARNING
             LOG.log(level, "disconnected %s reason=%r", self._where, str(reason))
-            if self._canary and not self.stopping.is_set():
-                self._canary.lost(self._where)
+            if not self.stopping.is_set():
+                self._forgets = self._outbox.lost()
+                if self._canary and not self._outbox.doubted:
+                    self._canary.lost(self._where)
         self.connected = self.subscribed = False
 
     def _on_message(self, _client: Client, _userdata: None, message: MQTTMessage) -> None:
         """Take what `wire` leaves to paho: QoS 2, and everything over WebSocket."""
-        self._acknowledged.append(self._reception.receive_from_paho(message))
+        if not self.leaving.is_set():
+            self._acknowledged.append(self._reception.receive_from_paho(message))
+
+    def _on_publish(
+        self, _client: Client, _userdata: None, mid: int, reason: ReasonCode, *_more: object
+    ) -> None:
+        self._outbox.acknowledged(mid, reason)

@@ -166,6 +166,12 @@ class Properties(NamedTuple):
     user: tuple[tuple[str, str], ...] = ()
 
 
+def properties_of(given: object) -> Properties:
+    """Return the properties of a message that paho has read."""
+    expiry_s = getattr(given, "MessageExpiryInterval", inf)
+    return Properties(float(expiry_s), tuple(getattr(given, "UserProperty", ())))
+
+
 def parse_properties(data: bytes) -> Properties | None:
     """Return the properties of a PUBLISH of MQTT 5, None where they are malformed."""
     at, expiry_s = 0, inf

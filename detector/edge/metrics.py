@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from detector import __version__
 from detector.edge.families import Labels, Rows, by_reason, counter, gauge, histogram, info
-from detector.edge.metrics_groups import group_families
+from detector.edge.metrics_groups import event_families, group_families
 from detector.edge.metrics_recordings import recording_families
 from detector.edge.metrics_spells import spell_families
 from detector.edge.snapshot import Snapshot, StreamSnapshot
@@ -107,6 +107,8 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield counter(
         "maintenance_calendar_errors", "Calendars that could not be used; the last one stays", errors
     )
+    if snapshot.events is not None:
+        yield from event_families(snapshot.events)
     if snapshot.recordings is not None:
         yield from recording_families(snapshot.recordings)
 

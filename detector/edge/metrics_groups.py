@@ -1,4 +1,4 @@
-"""Snapshot -> Prometheus: groups of entities, and who is in an alarm of one."""
+"""Snapshot -> Prometheus: groups of entities, who is in an alarm of one, and what is published of alarms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from prometheus_client.metrics_core import Metric
 
 from detector.edge.families import Labels, Rows, counter, gauge
-from detector.edge.snapshot_groups import GroupsSnapshot
+from detector.edge.snapshot_groups import EventsSnapshot, GroupsSnapshot
 from detector.stream.groups import Standing
 
 
@@ -28,6 +28,14 @@ def group_families(groups: GroupsSnapshot, labels: Mapping[str, tuple[str, ...]]
         for stream, entity in groups.grouped
     ]
     yield gauge("grouped_active", "1 where the alarm of an entity is part of that of a group", grouped)
+
+
+def event_families(events: EventsSnapshot) -> Iterator[Metric]:
+    """Render what became of alarms that were to be published."""
+    yield counter("events_published", "Alarms handed to the broker", [({}, events.published_total)])
+    yield counter("events_dropped", "Alarms beyond what may wait for it", [({}, events.dropped_total)])
+    yield counter("events_refused", "Alarms that it said no to", [({}, events.refused_total)])
+    yield gauge("events_waiting", "Alarms that wait for it", [({}, events.waiting)])
 
 
 def _labels(standing: Standing) -> Labels:

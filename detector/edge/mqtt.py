@@ -17,6 +17,7 @@ from typing import Final
 
 from detector.edge.conversation import Conversation
 from detector.edge.inbox import Inbox
+from detector.edge.outbox import Outbox
 from detector.edge.reception import Reception, Subscription
 from detector.edge.session import backoff_s
 from detector.edge.snapshot import Example
@@ -29,6 +30,9 @@ LOG = logging.getLogger("detector.mqtt")
 
 STOP_S: Final = 10.0
 """Twice what a TCP connection may take; then the thread is left behind, it is a daemon thread."""
+LEAVE_S: Final = 2.0
+"""How long an end may wait for the broker to take what is still to be published."""
+LEAVE_POLL_S: Final = 0.01
 
 
 class Subscriber:
@@ -43,6 +47,7 @@ class Subscriber:
         password: Goes with `settings.username`.
         subscriptions: At least one, no two filters equal.
         clock: Arrival times, seconds since the epoch.
+        outbox: Retained messages that are to be published, and where it is that we are online.
 
     Raises:
         ValueError: There is no filter, or one twice.
@@ -54,6 +59,7 @@ class Subscriber:
         password: str | None,
         subscriptions: Sequence[Subscription],
         clock: Callable[[], float] = time.time,
+        outbox: Outbox | None = None,
     ) -> None:
         filters = [subscription.filter for subscription in subscriptions]
         if not filters or len(set(filters)) < len(filters):
@@ -67,9 +73,12 @@ class Subscriber:
         self._bell = Bell()
         lanes = {(one.priority, one.overload) for one in subscriptions}
         self._inbox = Inbox(settings.inbox_max, settings.inbox_bytes_max, lanes)
-        self._reception = Reception(subscriptions, self._inbox, settings.payload_bytes_max, clock)
+        self._outbox = Outbox(0) if outbox is None else outbox
+        self._reception = Reception(
+            subscriptions, self._inbox, settings.payload_bytes_max, clock, self._outbox.takes
+        )
         self._conversation = Conversation(
-            settings, password, filters, self._reception, self._inbox, self._bell
+            settings, password, filters, self._reception, self._inbox, self._bell, self._outbox
         )
         self._thread = Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -110,6 +119,26 @@ class Subscriber:
     def publish(self, replies: Sequence[tuple[str, bytes]]) -> None:
         """Publish topics and payloads with QoS 0, while there is a connection."""
         self._conversation.publish(replies)
+
+    def publish_retained(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Publish topics and payloads, retained, as soon as there is a connection; of a topic the newest."""
+        for topic, payload in messages:
+            self._outbox.put(topic, payload)
+        if messages:
+            self._bell.ring()
+
+    def take_leave(self) -> None:
+        """Say that we are online no more, after what is still to be published; after `stop_reading`.
+
+        Nothing is taken in meanwhile; where there is no connection, or the broker is slow, it is left.
+        """
+        if self._outbox.presence:
+            self._outbox.put(self._outbox.presence.topic, self._outbox.presence.offline)
+        self._conversation.leaving.set()
+        self._bell.ring()
+        until_s = time.monotonic() + LEAVE_S
+        while len(self._outbox) and self._conversation.connected and time.monotonic() < until_s:
+            time.sleep(LEAVE_POLL_S)
 
     def dropped(self) -> Mapping[Drop, int]:
         """Return how many messages were refused since the start, by reason."""

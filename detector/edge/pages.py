@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
+from detector.edge.explained import signals_of
 from detector.edge.pages_groups import groups_table
 from detector.edge.pages_spells import spells_by_entity, spells_html, spells_json
 from detector.edge.snapshot import OpenEpisode, Snapshot, StreamSnapshot
 from detector.stream.identity import alarm_id
 from detector.stream.nouns import Alarm, Spell
-from detector.stream.policy import broken_key
 
 ROWS_MAX = 100  # nobody reads further, and a phone renders it at once
 LEADING_MAX = 3  # signals named for an open episode
@@ -114,19 +114,7 @@ def _entity(row: _Row) -> dict[str, Any]:
 
 
 def _signals(stream: StreamSnapshot, episode: OpenEpisode) -> Iterator[dict[str, Any]]:
-    """The signals of an open episode: those that broke a bound, then the one that contributes most."""
-    for index in np.lexsort((-episode.contribution, np.isnan(episode.bound))).tolist():
-        observed, bound = float(episode.observed[index]), float(episode.bound[index])
-        yield {
-            "signal": stream.signals[index],
-            "unit": stream.units[index],
-            "contribution": episode.contribution[index],
-            "direction": episode.direction[index],
-            "observed": episode.observed[index],
-            "expected": episode.expected[index],
-            "breach": None if math.isnan(bound) else broken_key(observed, bound),
-            "bound": bound,
-        }
+    return signals_of(stream.signals, stream.units, episode)
 
 
 def _summary(snapshot: Snapshot) -> str:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from paho.mqtt.client import MQTTMessage
 
-from detector.edge.framing import Properties, Publish, parse_properties
+from detector.edge.framing import Properties, Publish, parse_properties, properties_of
 from detector.edge.inbox import Inbox, Overload
 from detector.edge.redelivery import CONNECTION_BIT, PACKET_IDS, Redelivery
 from detector.edge.snapshot import EXAMPLE_BYTES_MAX, Example, example
@@ -81,6 +81,7 @@ class Reception:
         inbox: Inbox,
         payload_bytes_max: int,
         clock: Callable[[], float],
+        takes: Callable[..., bool] | None = None,
     ) -> None:
         ranked = sorted(
             enumerate(subscriptions), key=lambda pair: (-pair[1].priority, narrowness(pair[1].filter))
@@ -92,6 +93,7 @@ class Reception:
         self._inbox = inbox
         self._payload_bytes_max = payload_bytes_max
         self._clock = clock
+        self._takes = takes  # what we have published ourselves, and is no telemetry
         self._routes: dict[bytes, _Route] = {}
         self._topics_max = min(TOPICS_MAX, sum(one.topics_max for one in subscriptions))
         self._connection = 0
@@ -167,7 +169,7 @@ class Reception:
         payload = bytes(message.payload)
         flags = message.dup << 3 | message.qos << 1 | message.retain
         publish = Publish(flags, topic, message.mid, b"", payload, len(payload))
-        self._accept_guarded(publish, packet_id, _properties_of(message), self._clock(), refused)
+        self._accept_guarded(publish, packet_id, properties_of(message.properties), self._clock(), refused)
         return self._announced(refused)
 
     def current(self, packet_ids: Sequence[int]) -> tuple[list[int], list[tuple[int, int]]]:
@@ -227,8 +229,7 @@ class Reception:
         except UnicodeDecodeError:
             self.dropped[Drop.NOT_UTF8] += 1
             return False
-        if CANARY in topic:
-            self.canaries.add(topic)
+        if self._is_ours(topic, publish):
             return False
         route = self._route(publish.topic, topic)
         self.received[route.subscription] += 1
@@ -260,6 +261,13 @@ class Reception:
         )
         return True
 
+    def _is_ours(self, topic: str, publish: Publish) -> bool:
+        if CANARY in topic:
+            self.canaries.add(topic)
+            return True
+        retained = bool(publish.flags & 0x01)
+        return self._takes is not None and self._takes(topic, publish.payload, retained=retained)
+
     def _route(self, name: bytes, topic: str) -> _Route:
         route = self._routes.get(name)
         if route is None:
@@ -290,9 +298,3 @@ class Reception:
             if message.packet_id:
                 refused.append(message.packet_id)
         return refused
-
-
-def _properties_of(message: MQTTMessage) -> Properties:
-    given = message.properties
-    expiry_s = getattr(given, "MessageExpiryInterval", inf)
-    return Properties(float(expiry_s), tuple(getattr(given, "UserProperty", ())))

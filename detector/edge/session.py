@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import socket
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -20,8 +20,17 @@ RECONNECT_FIRST_S: Final = 1.0
 """The back-off before the second attempt is drawn from 0 to this, then doubles up to `reconnect_max_s`."""
 
 
-def build_client(settings: MqttSettings, password: str | None) -> Client:
-    """Return the client of the settings; one for all connections, for it keeps the state of QoS 2."""
+class Presence(NamedTuple):
+    """Where it is published, retained, that we are online, and, also by our last will, that we are not."""
+
+    topic: str
+    online: bytes
+    offline: bytes
+    qos: int
+
+
+def build_client(settings: MqttSettings, password: str | None, presence: Presence | None = None) -> Client:
+    """Return the client of the settings; one for all connections, for it keeps the state of QoS 1 and 2."""
     five = settings.protocol == "5"
     client = Client(
         CallbackAPIVersion.VERSION2,
@@ -34,6 +43,8 @@ def build_client(settings: MqttSettings, password: str | None) -> Client:
     client.connect_timeout = CONNECT_S
     if settings.username:
         client.username_pw_set(settings.username, password)
+    if presence:
+        client.will_set(presence.topic, presence.offline, presence.qos, retain=True)
     return client
 
 

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from detector.edge.snapshot_groups import GroupsSnapshot
+from detector.edge.snapshot_groups import EventsSnapshot, GroupsSnapshot
 from detector.edge.snapshot_mqtt import MqttSnapshot
-from detector.stream.nouns import Alarm, Bools, Discontinuity, Doubles, Entity, Floats, Spell, State
+from detector.stream.nouns import Alarm, Bools, Discontinuity, Doubles, Entity, Floats, Scores, Spell, State
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 
@@ -155,8 +155,8 @@ class RecordingsSnapshot:
 class Snapshot:
     """All of it. `missing` says in words what readiness waits for; empty means ready.
 
-    `recordings` is None where nothing is recorded. `calendar_errors` counts by maintenance how often its
-    calendar could not be used.
+    `recordings` is None where nothing is recorded, `events` where alarms are not published.
+    `calendar_errors` counts by maintenance how often its calendar could not be used.
 
     `examples` has a refused message of some reasons, of late; not of all that were ever counted.
     """
@@ -169,6 +169,7 @@ class Snapshot:
     examples: Mapping[str, Example] = field(default_factory=dict)
     streams: tuple[StreamSnapshot, ...] = ()
     groups: GroupsSnapshot = field(default_factory=GroupsSnapshot)
+    events: EventsSnapshot | None = None
     recordings: RecordingsSnapshot | None = None
     calendar_errors: Mapping[str, int] = field(default_factory=dict)
 
@@ -228,10 +229,15 @@ def _resets(stream: StreamPipeline) -> dict[tuple[str, str], int]:
 
 
 def _open_episode(stream: StreamPipeline, row: int) -> OpenEpisode:
-    scores = stream.bench.why[row]
+    entity, onset_s = stream.roster.entities[row] or (), float(stream.bench.decider.onset_s[row])
+    return episode(entity, onset_s, stream.bench.why[row])
+
+
+def episode(entity: Entity, onset_s: float, scores: Scores) -> OpenEpisode:
+    """Return why an entity is, or was, anomalous in a step of an episode, of which `scores` is one window."""
     return OpenEpisode(
-        entity=stream.roster.entities[row] or (),
-        onset_s=float(stream.bench.decider.onset_s[row]),
+        entity=entity,
+        onset_s=onset_s,
         score=float(scores.score[0]),
         contribution=scores.contribution[0].copy(),
         direction=scores.direction[0].astype(np.float32),

@@ -1,11 +1,11 @@
-"""What a scrape tells of groups; the part of the snapshot that goes across streams."""
+"""What a scrape tells of groups, and of alarms on their way: the parts that go across streams."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from detector.stream.crowd import Group, Key
 from detector.stream.groups import GroupEpisode, Groups, Standing
@@ -39,6 +39,15 @@ class GroupsSnapshot:
     episodes: tuple[OpenGroupEpisode, ...] = ()
     grouped: Mapping[Key, str] = field(default_factory=dict)
     episodes_total: int = 0
+
+
+class EventsSnapshot(NamedTuple):
+    """What was published of alarms, was not for want of room, was refused by the broker, and waits."""
+
+    published_total: int
+    dropped_total: int
+    refused_total: int
+    waiting: int
 
 
 def groups_snapshot(groups: Groups) -> GroupsSnapshot:

@@ -162,6 +162,11 @@ class Bench:
         known = (full & enough) | self.decider.active | self.silence.silent
         return np.asarray(known & ~self.policies.muted)
 
+    def calm(self) -> Bools:
+        """Return who is known to be well for as long as an episode would take to close; see `judged`."""
+        calm = self.judged() & ~self.decider.active & ~self.silence.silent
+        return calm & (self.decider.calm_steps >= self._definition.close_steps) if self._scorer else calm
+
     # Verdicts
 
     def take(self, steps: Steps) -> Closed:

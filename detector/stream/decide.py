@@ -35,9 +35,9 @@ class Decider:
         self.active = np.zeros(rows, bool)
         self.onset_s = np.full(rows, np.nan)
         self._waiting_s = np.full(rows, np.nan)  # onset of an episode that would be open, were it not held
-        self._score_max = np.zeros(rows, np.float32)
+        self.score_max = np.zeros(rows, np.float32)
         self._above_s = np.full((rows, self._definition.open_window_steps), np.nan)  # newest last
-        self._calm_steps = np.zeros(rows, np.int64)
+        self.calm_steps = np.zeros(rows, np.int64)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
@@ -49,8 +49,8 @@ class Decider:
     def forget(self, rows: Ints, time_s: Doubles, entities: list[Entity | None]) -> list[Closure]:
         """Forget the entities in `rows`; their episodes end at `time_s` `(rows,)`."""
         closures = self.hush(rows, time_s, entities)
-        self._score_max[rows] = 0
-        self._calm_steps[rows] = 0
+        self.score_max[rows] = 0
+        self.calm_steps[rows] = 0
         return closures
 
     def judge(
@@ -69,9 +69,9 @@ class Decider:
         above = np.roll(self._above_s[row], -1, axis=1)
         above[:, -1] = np.where(score > 1.0, time_s, np.nan)
         self._above_s[row] = above
-        calm = np.where(score < definition.close_below, self._calm_steps[row] + 1, 0)
-        self._calm_steps[row] = calm
-        self._score_max[row] = np.maximum(self._score_max[row], score)
+        calm = np.where(score < definition.close_below, self.calm_steps[row] + 1, 0)
+        self.calm_steps[row] = calm
+        self.score_max[row] = np.maximum(self.score_max[row], score)
         begins = ~self.active[row] & ((~np.isnan(above)).sum(axis=1) >= definition.open_steps)
         ends = calm >= definition.close_steps
         self._wait(row[begins & held])
@@ -87,7 +87,7 @@ class Decider:
         new = rows[np.isnan(self._waiting_s[rows])]
         if len(new):
             self._waiting_s[new] = np.nanmin(self._above_s[new], axis=1)
-            self._score_max[new] = self.score[new]
+            self.score_max[new] = self.score[new]
 
     def hush(self, rows: Ints, time_s: Doubles, entities: list[Entity | None]) -> list[Closure]:
         """Take the scores of `rows`, who are silent; their episodes end at `time_s` `(rows,)`."""
@@ -100,7 +100,7 @@ class Decider:
     def _open(self, row: int, entities: list[Entity | None]) -> Onset:
         waited_s = float(self._waiting_s[row])
         if np.isnan(waited_s):
-            self._score_max[row] = self.score[row]
+            self.score_max[row] = self.score[row]
         onset_s = float(np.nanmin(self._above_s[row])) if np.isnan(waited_s) else waited_s
         self.active[row] = True
         self.onset_s[row] = onset_s
@@ -109,7 +109,7 @@ class Decider:
 
     def _close(self, rows: Ints, time_s: Doubles, entities: list[Entity | None]) -> list[Closure]:
         closures = [
-            Closure(row, entities[row] or (), float(self.onset_s[row]), at_s, float(self._score_max[row]))
+            Closure(row, entities[row] or (), float(self.onset_s[row]), at_s, float(self.score_max[row]))
             for row, at_s in zip(rows.tolist(), time_s.tolist(), strict=True)
         ]
         self.active[rows] = False

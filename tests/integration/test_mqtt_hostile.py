@@ -10,11 +10,13 @@ from threading import Thread
 import pytest
 
 from detector.edge.mqtt import Subscriber
+from detector.edge.outbox import ENDINGS_MAX, Outbox
 from detector.edge.reception import Subscription
-from detector.edge.session import backoff_s
+from detector.edge.session import Presence, backoff_s
 from detector.mqtt_settings import MqttSettings
 from detector.stream.nouns import Drop
 from tests.support.mosquitto import wait_until
+from tests.support.servers import serving
 
 CONNACK = b"\x20\x02\x00\x00"
 
@@ -108,6 +110,40 @@ def test_broken_bytes_cost_the_connection_and_never_the_thread(broken):
         assert subscriber.take(1, 30.0)[0].payload == b"behind"
         assert subscriber.snapshot().reconnects_total == 1
         assert subscriber.snapshot().thread_alive
+
+
+def allowing_no_publish(connection):
+    """Answer a client, and hang up without a word when it publishes."""
+    while True:
+        head = connection.recv(2, socket.MSG_WAITALL)
+        if len(head) < 2:
+            return
+        body = connection.recv(head[1], socket.MSG_WAITALL)
+        if head[:1] == b"\x10":
+            connection.sendall(CONNACK)
+        elif head[:1] == b"\x82":
+            connection.sendall(b"\x90\x03" + body[:2] + b"\x01")
+        elif head[0] >> 4 == 3:
+            return
+
+
+def test_a_broker_that_hangs_up_on_who_publishes_costs_a_few_connections_and_the_alarms():
+    outbox = Outbox(1, Presence("status", b"online", b"offline", 1))
+    with serving(allowing_no_publish) as port:
+        settings = MqttSettings(host="127.0.0.1", port=port, reconnect_max_s=1, canary=False)
+        subscriber = Subscriber(settings, None, [Subscription("a")], outbox=outbox)
+        subscriber.start()
+        try:
+            wait_until(lambda: outbox.refused_total == 1)
+            subscriber.publish_retained([("alarms/1", b"{}")])
+            wait_until(lambda: subscriber.snapshot().subscribed)
+            connects = subscriber.snapshot().reconnects_total
+            with pytest.raises(AssertionError, match="did not become true"):
+                wait_until(lambda: subscriber.snapshot().reconnects_total > connects, 2.5)
+            assert subscriber.snapshot().subscribed
+            assert (connects, len(outbox)) == (ENDINGS_MAX, 1)
+        finally:
+            subscriber.stop()
 
 
 def test_a_host_that_is_no_name_is_reported_and_never_costs_the_thread():

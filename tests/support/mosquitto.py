@@ -139,9 +139,11 @@ def websocket_options(*more: str, plain: int = 0) -> tuple[str, ...]:
 
 
 @contextmanager
-def running_mosquitto(directory: Path, credentials: tuple[str, str] | None = None) -> Iterator[Mosquitto]:
+def running_mosquitto(
+    directory: Path, credentials: tuple[str, str] | None = None, options: tuple[str, ...] = ()
+) -> Iterator[Mosquitto]:
     """A started broker that is gone afterwards."""
-    broker = Mosquitto(directory, credentials)
+    broker = Mosquitto(directory, credentials, options=options)
     broker.start()
     try:
         yield broker

@@ -11,7 +11,7 @@ from detector.edge.snapshot import (
     Snapshot,
     StreamSnapshot,
 )
-from detector.edge.snapshot_groups import GroupsSnapshot, OpenGroupEpisode
+from detector.edge.snapshot_groups import EventsSnapshot, GroupsSnapshot, OpenGroupEpisode
 from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.stream.crowd import Group
 from detector.stream.groups import Standing
@@ -174,6 +174,7 @@ def snapshot(**changes):
         "messages_dropped": {"not_json": 6},
         "streams": (interfaces(), peers),
         "groups": GroupsSnapshot() if "streams" in changes else groups(),  # whose members are of these
+        "events": EventsSnapshot(published_total=20, dropped_total=2, refused_total=1, waiting=5),
         "recordings": recordings(),
         "calendar_errors": {"core": 2},
     }

@@ -127,6 +127,11 @@ def test_groups_are_exported_up_to_a_limit_and_the_rest_is_counted():
     assert samples(told, "detector_group_episodes_total") == {(): 2}
 
 
+def test_where_alarms_are_not_published_nothing_is_said_of_it():
+    assert "detector_events" in exposition(snapshots.snapshot())
+    assert "detector_events" not in exposition(snapshots.snapshot(events=None))
+
+
 def test_only_an_open_episode_has_an_onset():
     onsets = samples(snapshots.snapshot(), "detector_anomaly_onset_timestamp_seconds")
     assert list(onsets.values()) == [snapshots.NOW_S - 90]

@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from detector import (
     daemon_settings,
+    event_settings,
     maintenance_settings,
     message_settings,
     mqtt_settings,
@@ -39,6 +40,7 @@ TABLES = {
     "http": daemon_settings.HttpSettings,
     "log": daemon_settings.LogSettings,
     "record": daemon_settings.RecordSettings,
+    "events": event_settings.EventSettings,
     "streams": stream_settings.StreamSettings,
     "streams.payload": message_settings.PayloadSettings,
     "streams.restart": message_settings.RestartSettings,
@@ -191,6 +193,21 @@ MESSAGES = {
     "maintenance-of-an-unknown-label": "maintenance: lab: 'site' is no label of the stream 'interfaces'",
     "maintenance-of-nobody": "maintenance: lab: no stream has the labels device, site",
     "maintenance-two-of-a-name": "maintenance: two are named 'lab'",
+    "events-without-topic": "events: qos needs topic",
+    "events-topic-of-all": "events.topic: 'alarms/{stream}': one level is {stream}, and another one {entity}",
+    "events-topic-of-the-broker": "events.topic: '{entity}/{stream}':"
+    " a level of its own stands before {entity}, or the broker's could",
+    "events-topic-unknown-brace": "events.topic: 'alarms/{site}/{stream}/{entity}':"
+    " only {stream} and {entity} stand for something",
+    "events-topic-wildcard": "events.topic: 'alarms/+/{stream}/{entity}'"
+    " is no topic that anybody may publish to",
+    "events-topic-is-read": "events.topic: stream interfaces reads telegraf/+/interfaces,"
+    " and would take alarms for something else",
+    "events-status-is-read": "events.topic: stream interfaces reads telegraf/+/interfaces,"
+    " and would take alarms for something else",
+    "events-topic-switches": "events.topic: maintenance lab reads alarms/+/+,"
+    " and would take alarms for something else",
+    "events-status-of-an-entity": "events.topic: status_topic is the topic of an entity",
     "two-problems": "mqtt.port: Input should be greater than or equal to 1\n"
     "mqtt.qos: Input should be 0, 1 or 2",
 }
@@ -302,13 +319,14 @@ def samples_of_settings():
     texts = {"qos": "2", "protocol": "5", "format": "json", "level": "debug", "tls": "true"}
     texts |= {"tls_version_min": "1.3", "transport": "websockets", "websocket_path": "/x"}
     texts |= {"failover": "backup:1883,[::1]:1884", "persistent": "false", "age_max_s": "60"}
-    texts |= {"raw": "true"}
+    texts |= {"raw": "true", "topic": EVENTS}
     for table, key in KEYS:
         if not table.startswith("streams") and key not in mqtt_settings.SECRETS:
             default = TABLES[table].model_fields[key].default
             yield table, key, texts.get(key, str(default) if default else "x")
 
 
+EVENTS = "alarms/{stream}/{entity}"
 NEEDS = {
     "password": {"username": "u"},
     "tls_": {"tls": "true"},
@@ -318,8 +336,10 @@ NEEDS = {
 """What has to be set beside settings that begin so."""
 
 
-def needed_by(key):
-    """Return the settings of `[mqtt]` without which another one is refused."""
+def needed_by(key, table="mqtt"):
+    """Return the settings of a table without which another one is refused."""
+    if table == "events":
+        return {} if key == "topic" else {"topic": EVENTS}
     return {
         name: text
         for start, others in NEEDS.items()
@@ -330,8 +350,8 @@ def needed_by(key):
 
 @pytest.mark.parametrize(("table", "key", "text"), list(samples_of_settings()))
 def test_every_setting_of_the_program_is_a_flag_and_a_variable(monkeypatch, table, key, text):
-    for name, needed in needed_by(key).items():
-        monkeypatch.setenv(f"DETECTOR_MQTT__{name}".upper(), needed)
+    for name, needed in needed_by(key, table).items():
+        monkeypatch.setenv(f"DETECTOR_{table}__{name}".upper(), needed)
     by_flag = load(None, {f"{table}.{key}": text})
     monkeypatch.setenv(f"DETECTOR_{table}__{key}".upper(), text)
     by_variable = load(None)
