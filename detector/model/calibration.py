@@ -19,6 +19,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "least_past": ("signals",),
     "least_peers": ("signals",),
     "typical": ("entities",),
+    "known_steps": ("entities",),
     "pool_typical": (),
     "history_s": (),
     "tail_level": ("tails",),

@@ -42,12 +42,13 @@ class Calibration:
 
     `(entities, signals)`: `center` and `scale` before the network; `error_scale`, the usual error; `level`,
     what the signal usually is; `usual_past` and `usual_peers`, the running baselines of the two errors.
-    `typical` `(entities,)`: the usual raw score. `peers` `(entities, signals, signals)`: takes the deviations
-    of all signals to what of each is not explained by the others; no rows where the pool's does for all.
-    `whitening` `(signals, signals)`, the least baselines `least_past` and `least_peers` `(signals,)`, and
-    `tail` are the stream's. The `pool_` twins have no axis for entities: they are the prior of an entity that
-    training did not know. `history_s` is the time that was learnt from; `days` is None where that was too
-    short to know how days differ.
+    `typical` `(entities,)`: the usual raw score; `known_steps` `(entities,)`: how many scored steps that
+    was learnt from. `peers` `(entities, signals, signals)`: takes the deviations of all signals to what of
+    each the others do not explain; no rows where the pool's does for all. `whitening` `(signals, signals)`,
+    the least baselines `least_past` and `least_peers` `(signals,)`, and `tail` are the stream's. The
+    `pool_` twins have no axis for entities: they are the prior of an entity that training did not know.
+    `history_s` is the time that was learnt from; `days` is None where that was too short to know how days
+    differ.
     """
 
     entities: tuple[Entity, ...]
@@ -58,6 +59,7 @@ class Calibration:
     usual_past: Floats
     usual_peers: Floats
     typical: Floats
+    known_steps: Floats
     peers: Floats
     whitening: Floats
     least_past: Floats

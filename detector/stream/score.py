@@ -39,7 +39,7 @@ from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
 from detector.stream.policy import Policies
 from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor, scaled
 
-RATES = (0.2, 0.05)
+RATES = (0.33, 0.05)
 """Of the smoothing, a step: a spike, and what lasts for twenty steps."""
 LINGER_MAX = 3.0
 """How many times the quick energy the slow one counts at most: it gathers what is small and lasts, and is not
@@ -109,7 +109,7 @@ class Scorer:
         self.energy = np.zeros((len(RATES), *shape), np.float32)
         self.typical = np.zeros(rows, np.float32)
         self._peers_of = np.full(rows, len(self._peers) - 1)
-        self._age_steps = np.full(rows, np.inf, np.float32)  # of a known entity: infinite
+        self._age_steps = np.zeros(rows, np.float32)
         self._calibrated = np.zeros(rows, bool)
 
     def resize(self, rows: int) -> None:
@@ -134,7 +134,7 @@ class Scorer:
         for name in (*_PER_SIGNAL, "typical"):
             getattr(self, name)[row] = getattr(learnt, name)[index]
         self._peers_of[row] = index if len(learnt.peers) else len(self._peers) - 1
-        self._age_steps[row] = np.inf
+        self._age_steps[row] = learnt.known_steps[index]
 
     def scaled(self, windows: Windows) -> Floats:
         """Return the windows as the network sees them, `(windows, steps, signals)`."""

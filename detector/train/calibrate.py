@@ -112,6 +112,7 @@ def calibrate(past: Timeline, judged: Judged, learnt: Scaling) -> Calibration:
         usual_past=np.ones_like(level),
         usual_peers=np.ones_like(level),
         typical=np.zeros(entities, np.float32),
+        known_steps=np.bincount(judged.entity, minlength=entities).astype(np.float32),
         peers=peers,
         whitening=_whitening(error / error_scale[judged.entity]),
         least_past=np.full_like(pool_level, LEAST),

@@ -63,7 +63,8 @@ def calibration(
     """Return a calibration with center 0 for all; a scale that is a power of two loses no bit.
 
     Signals are strangers to each other, and the edge is at a raw score of `edge` for every budget: of one
-    signal, a step that is five deviations off is just beyond it.
+    signal, a step that is five deviations off is just beyond it. It was learnt for so long that it is not
+    doubted.
     """
     ones, each = np.ones(width, np.float32), np.ones((len(entities), width), np.float32)
     strangers = np.eye(width, dtype=np.float32)
@@ -76,6 +77,7 @@ def calibration(
         usual_past=each.copy(),
         usual_peers=each.copy(),
         typical=np.zeros(len(entities), np.float32),
+        known_steps=np.full(len(entities), 1e6, np.float32),
         peers=np.repeat(strangers[None], len(entities), axis=0),
         whitening=strangers,
         least_past=np.full(width, 0.2, np.float32),
@@ -89,7 +91,7 @@ def calibration(
         pool_typical=0.0,
         pool_peers=strangers,
         tail=Tail(np.log([edge]), np.ones(1), np.full(1, 1e-9), 0.0),
-        history_s=86_400.0,
+        history_s=1e12,
     )
 
 

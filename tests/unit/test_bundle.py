@@ -57,6 +57,7 @@ def calibration(**changes):
         usual_past=4 * two,
         usual_peers=5 * two,
         typical=np.array([1.5, 2.5], np.float32),
+        known_steps=np.array([300.0, 20.0], np.float32),
         peers=np.stack([strangers, 2 * strangers]),
         whitening=6 * strangers,
         least_past=0.2 * pool,
@@ -292,8 +293,8 @@ def test_a_champion_without_a_manifest_is_refused(tmp_path, version):
     [
         ("", "Expecting value"),
         ("[]", "not an object"),
-        ("{}", "format None, this program reads 2"),
-        ('{"format": 1}', "format 1, this program reads 2"),
+        ("{}", "format None, this program reads 3"),
+        ('{"format": 2}', "format 2, this program reads 3"),
         ("[" * 100_000, "recursion"),
     ],
 )

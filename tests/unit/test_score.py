@@ -194,6 +194,18 @@ def test_an_unknown_entity_is_scaled_by_its_first_window_and_the_pool_and_keeps_
     np.testing.assert_allclose(one.scaled(later)[0, 0], shown[0, 0])
 
 
+def test_an_entity_that_was_known_for_minutes_learns_as_fast_as_a_new_one():
+    usual = {}
+    for steps in (20.0, 1e6):
+        learnt = replace(calibration(1, KNOWN), known_steps=np.array([steps], np.float32))
+        one = scorer(GAUGE, learnt=learnt)
+        for _ in range(100):
+            score(one, windows([[2.0]]), [0])
+        usual[steps] = float(one.usual_past[0, 0])
+    assert 1.0 < usual[1e6] < 1.1
+    assert usual[20.0] > 1.3
+
+
 def test_a_row_used_again_is_scaled_anew():
     one = scorer(GAUGE, entity=("unknown",))
     one.scaled(windows([[1e6]] * 4))
