@@ -42,14 +42,14 @@ def test_a_new_entity_is_scored_with_its_first_full_window_and_not_before():
 
 
 def test_an_episode_opens_explains_itself_and_closes():
-    """Steps 1 to 4 and from 8 on are normal; what 5 to 7 came to takes six steps to be forgotten."""
+    """Steps 1 to 4 and from 8 on are normal; what 5 to 7 came to takes four steps to be forgotten."""
     stream = StreamPipeline(definition(), judge(entities=[("r",)]))
     values = [0, 0, 0, 0, 5, 5, 5] + 10 * [0]
     records = [("r", 10.0 * step, {0: value}) for step, value in enumerate(values, 1)]
     began, ended = onsets_and_closures(run(stream, records[:7]))
     assert (began, ended) == ([50.0], [])
     assert stream.bench.why[0].observed.tolist() == [[5.0]]
-    assert onsets_and_closures(run(stream, records[7:])) == ([], [160.0])
+    assert onsets_and_closures(run(stream, records[7:])) == ([], [140.0])
     assert stream.bench.why == {}
     assert stream.bench.episodes_total == 1
 
