@@ -18,6 +18,8 @@ SILENCE_AUTO = 0.0
 
 NO_TIME = "none"
 """A payload in which nothing is the time, whatever it is called or where the format has one."""
+COUNTED = frozenset({"counter", "rate"})
+"""The kinds of signals that are counts a second: of a counter, and of the rate that was recorded of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Signal:
     """One named quantity of an entity; a column."""
 
     name: str
-    kind: str = "gauge"  # gauge | counter
+    kind: str = "gauge"  # gauge | counter | rate: what a recording holds of a counter
     bits: int = BITS_AUTO  # where a counter wraps: 32 | 64, or what its values say
     aggregate: str = "last"  # last | mean | max | sum: several gauge samples in one step
     direction: str = "both"  # both | above | below: which deviation can be an anomaly

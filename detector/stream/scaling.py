@@ -1,5 +1,12 @@
 """Values become robust deviations of an entity's own signals: what networks see and errors are told in.
 
+    z = (x - center) / scale
+
+of gauges, and of rates above their center. Below it a rate falls by factors, for that is how traffic varies:
+it may double and double again, but where it was never 0, 0 is further off than any burst:
+
+    z = m log((x + few) / (center + few))       m = (center + few) / scale, so that the slope is one
+
 An entity that the bundle does not know is scaled by its own first window, with the pool of all entities as
 the prior.
 """
@@ -8,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.stream.definition import Definition
+from detector.stream.definition import COUNTED, Definition
 from detector.stream.nouns import Bools, Floats, Ints
 
 CLIP = 10.0
@@ -16,6 +23,10 @@ CLIP = 10.0
 PRIOR_STEPS = 30.0
 """How many steps of an entity's own data weigh as much as the pool."""
 TINY = 1e-6
+FEW_COUNTS = 4.0
+"""A step. None where four are usual is two deviations of chance (Poisson), and no more is made of it."""
+FALL_MAX = 1e-3
+"""Of the usual rate; what fell further fell as far."""
 
 
 def robust_scaling(value: Floats, seen: Bools) -> tuple[Floats, Floats]:
@@ -63,21 +74,60 @@ def blend_scaling(
 
 def scale_floor(definition: Definition, pool_center: Floats) -> Floats:
     """Return the least deviation of each signal: a hundredth of its level, and one count a step."""
-    one_count = [
-        1.0 / definition.step_s if signal.kind == "counter" else TINY for signal in definition.signals
-    ]
+    one_count = [1.0 / definition.step_s if signal.kind in COUNTED else TINY for signal in definition.signals]
     least: Floats = np.maximum(np.array(one_count), 0.01 * np.abs(pool_center)).astype(np.float32)
     return least
 
 
-def scaled(value: Floats, seen: Bools, center: Floats, scale: Floats) -> Floats:
-    """Scale windows `(windows, steps, signals)` by `(windows, signals)`.
+def few_counts(definition: Definition) -> Floats:
+    """Return what is few of each signal, `(signals,)`: a second, of counters; 0 for gauges."""
+    few = FEW_COUNTS / definition.step_s
+    return np.array([few * (signal.kind in COUNTED) for signal in definition.signals], np.float32)
+
+
+def scaled(value: Floats, seen: Bools, center: Floats, scale: Floats, few: Floats) -> Floats:
+    """Scale windows `(windows, steps, signals)` by `(windows, signals)`; `few` is of `few_counts`.
 
     A signal is 0, its center, until it is first seen in the window: what was carried on into a window
     tells no more than that, and what was never seen nothing.
     """
     with np.errstate(over="ignore"):
         result = (value - center[:, None]) / scale[:, None]
+    counted = np.flatnonzero(few)
+    if len(counted) == len(few):
+        _fall(result, _factor(center, scale, few)[:, None])
+    elif len(counted):
+        rates = result[..., counted]
+        _fall(rates, _factor(center, scale, few)[:, None])
+        result[..., counted] = rates
     np.clip(result, -CLIP, CLIP, out=result)
     result[~np.logical_or.accumulate(seen, axis=1)] = 0.0
     return np.asarray(result, dtype=np.float32)
+
+
+def unscaled(value: Floats, center: Floats, scale: Floats, few: Floats) -> Floats:
+    """Return scaled values in raw units, all `(windows, signals)`; `few` is of `few_counts`."""
+    result = value * scale + center
+    counted = np.flatnonzero(few)
+    if len(counted):
+        factor = _factor(center, scale, few)
+        below = np.expm1(np.minimum(value[:, counted] / factor, 0.0)) * factor
+        low = below * scale[:, counted] + center[:, counted]
+        result[:, counted] = np.where(below < 0.0, low, result[:, counted])
+    return np.asarray(result, dtype=np.float32)
+
+
+def _fall(z: Floats, factor: Floats) -> None:
+    """Make factors of deviations below the center, in place: no copy of the windows more than it takes."""
+    below = z / factor
+    np.clip(below, FALL_MAX - 1.0, 0.0, out=below)
+    np.log1p(below, out=below)
+    below *= factor
+    np.maximum(z, 0.0, out=z)
+    z += below
+
+
+def _factor(center: Floats, scale: Floats, few: Floats) -> Floats:
+    """Return how many deviations a fall by the factor e comes to, `(windows, counted signals)`."""
+    counted = np.flatnonzero(few)
+    return np.asarray((np.maximum(center[:, counted], 0.0) + few[counted]) / scale[:, counted])

@@ -37,7 +37,15 @@ from detector.stream.edges import Edges
 from detector.stream.energy import TAUGHT_MAX, energies, taught
 from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
 from detector.stream.policy import Policies
-from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor, scaled
+from detector.stream.scaling import (
+    CLIP,
+    blend_scaling,
+    few_counts,
+    robust_scaling,
+    scale_floor,
+    scaled,
+    unscaled,
+)
 
 RATES = (0.33, 0.05)
 """Of the smoothing, a step: a spike, and what lasts for twenty steps."""
@@ -90,6 +98,7 @@ class Scorer:
         step_s = definition.step_s
         self._signals = len(definition.signals)
         self._floor = scale_floor(definition, calibration.pool_center)
+        self._few = few_counts(definition)
         self._peers = np.concatenate([calibration.peers, calibration.pool_peers[None]])
         self._never = isinf(definition.normal_after_s)
         after_s = definition.normal_after_s
@@ -143,7 +152,7 @@ class Scorer:
         for start in range(0, len(new), CALIBRATED_MAX):
             part = new[start : start + CALIBRATED_MAX]
             self._calibrate(row[part], windows.value[part], windows.seen[part])
-        return scaled(windows.value, windows.seen, self.center[row], self.scale[row])
+        return scaled(windows.value, windows.seen, self.center[row], self.scale[row], self._few)
 
     def _calibrate(self, row: Ints, value: Floats, seen: Bools) -> None:
         """Begin with the pool's, scaled and levelled by the first window."""
@@ -152,7 +161,7 @@ class Scorer:
         self.center[row], self.scale[row] = blend_scaling(
             own, seen.sum(axis=1), (pool.pool_center, pool.pool_scale), self._floor
         )
-        first = scaled(value, seen, self.center[row], self.scale[row])
+        first = scaled(value, seen, self.center[row], self.scale[row], self._few)
         self.level[row] = first.mean(axis=1)
         self.error_scale[row] = pool.pool_error_scale
         self.usual_past[row], self.usual_peers[row] = pool.pool_usual_past, pool.pool_usual_peers
@@ -183,7 +192,7 @@ class Scorer:
             contribution=np.divide(raw.energy, total, out=np.zeros_like(raw.energy), where=total > 0),
             direction=np.where(newest < raw.foreseen, np.int8(-1), np.int8(1)),
             observed=np.where(seen, observed, np.float32(np.nan)),
-            expected=raw.foreseen * self.scale[row] + self.center[row],
+            expected=unscaled(raw.foreseen, self.center[row], self.scale[row], self._few),
         )
 
     def raw(
@@ -251,7 +260,7 @@ class Scorer:
         """Return which errors the policies count, by their side and what they come to in raw units."""
         side = self._policies.side(row)
         counts: Bools = (side == 0) | (np.sign(error) != -side)
-        expected = (newest - error) * self.scale[row] + self.center[row]
+        expected = unscaled(newest - error, self.center[row], self.scale[row], self._few)
         tolerated = self._policies.tolerated(row, observed, expected)
         return counts if tolerated is None else counts & ~tolerated
 

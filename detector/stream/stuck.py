@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.stream.definition import Definition
+from detector.stream.definition import COUNTED, Definition
 from detector.stream.habit import Habit
 from detector.stream.nouns import Bools, Floats, Ints, Steps
 
@@ -56,7 +56,7 @@ class Stuck:
 
     def __init__(self, definition: Definition) -> None:
         self._width = len(definition.signals)
-        self._counter = np.array([signal.kind == "counter" for signal in definition.signals])
+        self._counter = np.array([signal.kind in COUNTED for signal in definition.signals])
         self._low = np.full(self._width, np.inf, np.float32)  # of all entities, ever: (signals,)
         self._high = np.full(self._width, -np.inf, np.float32)
         self._least = np.full(self._width, np.inf, np.float32)  # change

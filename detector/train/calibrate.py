@@ -15,7 +15,7 @@ import numpy as np
 from detector.stream.calibration import Calibration, Tail
 from detector.stream.nouns import Bools, Doubles, Floats, Ints
 from detector.stream.policy import Policies
-from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor
+from detector.stream.scaling import CLIP, blend_scaling, few_counts, robust_scaling, scale_floor, unscaled
 from detector.stream.score import Scorer, past_errors
 from detector.train.tails import tails
 from detector.train.timeline import Timeline
@@ -243,7 +243,7 @@ def _experienced(past: Timeline, judged: Judged, before: Calibration) -> Calibra
     steps = [slice(start, end) for start, end in zip(heads, np.r_[heads[1:], len(judged.end)], strict=True)]
     for part in steps:
         entity, newest = judged.entity[part], judged.newest[part]
-        observed = newest * before.scale[entity] + before.center[entity]
+        observed = unscaled(newest, before.center[entity], before.scale[entity], few_counts(past.definition))
         seen, expected, reported = judged.seen[part], judged.expected[part], judged.reported[part]
         raw[part] = scorer.raw(entity, observed, newest, seen, expected, reported, learns[part]).log
     settled = {index: np.flatnonzero(mine)[SETTLED_STEPS:] for index, mine in _of_each(judged.entity)}

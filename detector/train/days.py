@@ -7,7 +7,7 @@ import numpy as np
 from detector.stream.calibration import Days
 from detector.stream.drift import DAY_S, HOURS, HOURS_MIN, furthest
 from detector.stream.nouns import Bools, Doubles, Floats, Ints
-from detector.stream.scaling import CLIP
+from detector.stream.scaling import few_counts, scaled
 from detector.train.timeline import Timeline
 
 
@@ -24,15 +24,18 @@ def days(past: Timeline, center: Floats, scale: Floats) -> Days | None:
     # Whole days from the first step on: where a day begins is all one.
     since_s = (past.step - past.step[0]) * past.definition.step_s
     hour = (since_s * (HOURS / DAY_S)).astype(np.int64)
-    each = zip(past.value, past.seen, center, scale, strict=True)
-    return furthest(np.array([_means(hour, seen, (value - mid) / dev) for value, seen, mid, dev in each]))
+    few = few_counts(past.definition)
+    parts = (slice(entity, entity + 1) for entity in range(len(past.entities)))
+    moved = (scaled(past.value[one], past.seen[one], center[one], scale[one], few)[0] for one in parts)
+    each = zip(past.seen, moved, strict=True)
+    return furthest(np.array([_means(hour, seen, value) for seen, value in each]))
 
 
 def _means(hour: Ints, seen: Bools, value: Floats) -> Doubles:
     """Return the mean of each day `(days, signals)`, NaN where too little of it was seen."""
     heads = np.flatnonzero(np.r_[True, np.diff(hour) > 0])
     at = hour[heads]
-    total = np.add.reduceat(np.where(seen, np.clip(value, -CLIP, CLIP), np.float32(0.0)), heads, axis=0)
+    total = np.add.reduceat(np.where(seen, value, np.float32(0.0)), heads, axis=0)
     count = np.add.reduceat(seen, heads, axis=0, dtype=np.float64)
     first = np.flatnonzero(np.r_[True, np.diff(at // HOURS) > 0])
     hours = np.add.reduceat(count.any(axis=1), first, dtype=np.int64)

@@ -12,7 +12,7 @@ from detector.model.networks import build
 from detector.model.runtime import runner
 from detector.stream.calibration import Calibration
 from detector.stream.nouns import Bools, Floats, Ints, Reconstruct
-from detector.stream.scaling import scaled
+from detector.stream.scaling import few_counts, scaled
 from detector.train import linear
 from detector.train.calibrate import Judged, Scaling, calibrate, scaling
 from detector.train.dataset import DatasetError
@@ -66,7 +66,8 @@ class _Windows:
     def scaled(self, chosen: Ints) -> tuple[Floats, Bools]:
         entity = self.entity[chosen]
         value, seen = self.past.windows(entity, self.end[chosen])
-        return scaled(value, seen, self.learnt.center[entity], self.learnt.scale[entity]), seen
+        center, scale = self.learnt.center[entity], self.learnt.scale[entity]
+        return scaled(value, seen, center, scale, few_counts(self.past.definition)), seen
 
     def spread(self, most: int) -> Iterator[tuple[Floats, Bools]]:
         """Yield so many of them at most, evenly spread, in parts."""

@@ -72,8 +72,9 @@ def timeline(dataset: Dataset, definition: Definition) -> Timeline:
 
 def as_recorded(definition: Definition) -> Definition:
     """Return the definition of a recording of a stream: counters are rates already, and all is scaled."""
+    kinds = {"counter": "rate"}
     signals = tuple(
-        replace(signal, kind="gauge", aggregate="last", scale=1.0, offset=0.0)
+        replace(signal, kind=kinds.get(signal.kind, signal.kind), aggregate="last", scale=1.0, offset=0.0)
         for signal in definition.signals
     )
     return replace(definition, signals=signals)

@@ -17,7 +17,7 @@ from detector.stream.bench import Judge
 from detector.stream.definition import Signal, Witness
 from detector.stream.nouns import Batch
 from detector.stream.pipeline import StreamPipeline
-from detector.stream.scaling import scaled
+from detector.stream.scaling import few_counts, scaled
 from detector.stream.window import Ring
 from detector.train import dataset as datasets
 from detector.train.dataset import Dataset
@@ -141,7 +141,7 @@ def _timeline_windows(data, stream_definition):
     entity, end = past.ends()
     value, seen = past.windows(entity, end)
     zero = np.zeros((len(value), len(SIGNALS)), np.float32)
-    shown = scaled(value, seen, zero, zero + np.float32(SCALE))
+    shown = scaled(value, seen, zero, zero + np.float32(SCALE), few_counts(stream_definition))
     return {
         (past.step[at], past.entities[who]): (raw.tobytes(), mask.tobytes(), see.tobytes())
         for who, at, raw, mask, see in zip(entity, end, value, seen, shown, strict=True)

@@ -13,7 +13,16 @@ from detector.stream.definition import Signal
 from detector.stream.edges import HABIT_MAX
 from detector.stream.nouns import Windows
 from detector.stream.policy import Policies
-from detector.stream.scaling import CLIP, blend_scaling, robust_scaling, scale_floor, scaled
+from detector.stream.scaling import (
+    CLIP,
+    FALL_MAX,
+    blend_scaling,
+    few_counts,
+    robust_scaling,
+    scale_floor,
+    scaled,
+    unscaled,
+)
 from detector.stream.score import Scorer, past_errors
 from tests.support.streams import COUNTER, GAUGE, calibration, definition
 
@@ -255,7 +264,41 @@ def test_scaled_values_are_clipped_and_0_until_seen():
     one, center = np.ones((1, 1), np.float32), np.full((1, 1), 50.0, np.float32)
     value = np.array([[[0.0], [1e30], [50.0]]], np.float32)
     seen = np.array([[[False], [True], [False]]])
-    assert scaled(value, seen, center, one).ravel().tolist() == [0.0, CLIP, 0.0]
+    none = np.zeros(1, np.float32)
+    assert scaled(value, seen, center, one, none).ravel().tolist() == [0.0, CLIP, 0.0]
+
+
+@pytest.mark.parametrize("signal", [GAUGE, COUNTER, Signal("recorded", kind="rate")])
+@given(
+    center=st.floats(0, 1e9),
+    scale=st.floats(1e-3, 1e9),
+    value=st.lists(st.floats(0, 1e10), min_size=2, max_size=9).map(sorted),
+)
+def test_what_is_scaled_comes_back_in_raw_units_and_in_order(signal, center, scale, value):
+    few = few_counts(definition(signal))
+    place = np.full((1, 1), center, np.float32), np.full((1, 1), scale, np.float32)
+    shown = np.array(value, np.float32)[None, :, None]
+    z = scaled(shown, np.ones(shown.shape, bool), *place, few)[0]
+    assert (np.diff(z[:, 0]) >= 0).all()
+    back = np.array([unscaled(one[None], *place, few)[0, 0] for one in z])
+    inside = (np.abs(z[:, 0]) < CLIP) & (shown[0, :, 0] > FALL_MAX * center)
+    np.testing.assert_allclose(back[inside], shown[0, inside, 0], rtol=1e-3, atol=1e-3 * scale)
+
+
+def test_a_rate_that_was_never_0_is_further_off_at_0_than_a_gauge_and_no_further_where_few_are_usual():
+    """A hundred counts a step, four, and none; deviations of a third of that."""
+    told = {}
+    seen, none = np.ones((1, 1, 1), bool), np.zeros((1, 1, 1), np.float32)
+    for signal in (GAUGE, COUNTER):
+        stream = definition(signal)
+        for counts in (100.0, 4.0, 0.0):
+            center = np.full((1, 1), counts / stream.step_s, np.float32)
+            scale = np.maximum(center / 3.0, np.float32(1.0 / stream.step_s))
+            told[signal.kind, counts] = scaled(none, seen, center, scale, few_counts(stream)).item()
+    assert [told["gauge", counts] for counts in (100.0, 4.0, 0.0)] == pytest.approx([-3.0, -3.0, 0.0])
+    assert told["counter", 100.0] == -CLIP
+    assert told["counter", 4.0] == pytest.approx(-4.16, abs=0.01)
+    assert told["counter", 0.0] == 0.0
 
 
 def test_an_expectation_beyond_the_clip_is_no_error_of_what_is_clipped_there():
