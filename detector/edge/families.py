@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Literal
@@ -17,6 +18,11 @@ def by_reason(labels: Labels, reasons: Iterable[StrEnum], counts: Mapping[str, i
     """Every reason from the start, so that a first one is an increase and not a new series."""
     every = dict.fromkeys((reason.value for reason in reasons), 0) | dict(counts)
     return [({**labels, "reason": str(reason)}, count) for reason, count in every.items()]
+
+
+def known(rows: Rows) -> list[tuple[Labels, float]]:
+    """Return what has a value: the unknown has no series."""
+    return [(labels, value) for labels, value in rows if not math.isnan(value)]
 
 
 def histogram(name: str, help_text: str, buckets_s: tuple[float, ...]) -> Histogram:

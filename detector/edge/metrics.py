@@ -7,7 +7,6 @@ labels are exported as they are, plus `stream`; a topic is never a label.
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from detector import __version__
-from detector.edge.families import Labels, Rows, by_reason, counter, gauge, histogram, info
+from detector.edge.families import Labels, Rows, by_reason, counter, gauge, histogram, info, known
+from detector.edge.metrics_bundles import bundle_families
 from detector.edge.metrics_groups import event_families, group_families
 from detector.edge.metrics_recordings import recording_families
 from detector.edge.metrics_spells import spell_families
@@ -102,7 +102,7 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _episodes(snapshot.streams)
     yield from spell_families(snapshot.streams)
     yield from group_families(snapshot.groups, {one.name: one.labels for one in snapshot.streams})
-    yield from _bundles(snapshot.streams)
+    yield from bundle_families(snapshot.streams)
     errors = [({"maintenance": name}, float(count)) for name, count in snapshot.calendar_errors.items()]
     yield counter(
         "maintenance_calendar_errors", "Calendars that could not be used; the last one stays", errors
@@ -150,7 +150,7 @@ def _streams(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
     def each(value: Callable[[StreamSnapshot], int]) -> Rows:
         return [({"stream": stream.name}, value(stream)) for stream in streams]
 
-    newest = _known(({"stream": stream.name}, stream.step_s) for stream in streams)
+    newest = known(({"stream": stream.name}, stream.step_s) for stream in streams)
     yield gauge("step_timestamp_seconds", "The time of the newest closed step", newest)
     yield counter(
         "messages_missed",
@@ -201,7 +201,7 @@ def _entities(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
         # The families of an entity share one dict; nobody changes it.
         labels = [_labels(stream, entity) for entity in stream.entities]
         is_active = stream.active.tolist()
-        score += _known(zip(labels, stream.score.tolist(), strict=True))
+        score += known(zip(labels, stream.score.tolist(), strict=True))
         active += zip(labels, map(float, is_active), strict=True)
         times_s = zip(labels, stream.onset_s.tolist(), is_active, strict=True)
         onset += [(label, time_s) for label, time_s, is_open in times_s if is_open]
@@ -225,32 +225,14 @@ def _episodes(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
         labels = [{**_labels(of, episode.entity), "signal": signal} for signal in of.signals]
         shares = zip(labels, episode.contribution.tolist(), strict=True)
         share += [(label, value) for label, value in shares if value >= CONTRIBUTION_MIN]
-        direction += _known(zip(labels, episode.direction.tolist(), strict=True))
-        observed += _known(zip(labels, episode.observed.tolist(), strict=True))
-        expected += _known(zip(labels, episode.expected.tolist(), strict=True))
+        direction += known(zip(labels, episode.direction.tolist(), strict=True))
+        observed += known(zip(labels, episode.observed.tolist(), strict=True))
+        expected += known(zip(labels, episode.expected.tolist(), strict=True))
     yield gauge("signal_contribution_ratio", "A signal's share of the score of an open episode", share)
     yield gauge("signal_direction", "1 above, -1 below what was expected", direction)
     yield gauge("signal_observed", "What was seen, in units of the signal", observed)
     yield gauge("signal_expected", "What was expected, in units of the signal", expected)
 
 
-def _bundles(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
-    loaded = [(stream.name, stream.bundle) for stream in streams if stream.bundle is not None]
-    yield info(
-        "bundle",
-        "The bundle that scores a stream",
-        [
-            {"stream": name, "version": bundle.version, "architecture": bundle.architecture}
-            for name, bundle in loaded
-        ],
-    )
-    trained = [({"stream": name}, bundle.trained_s) for name, bundle in loaded]
-    yield gauge("bundle_trained_timestamp_seconds", "When the bundle was trained", trained)
-
-
 def _labels(stream: StreamSnapshot, entity: Entity) -> Labels:
     return {**dict(zip(stream.labels, entity, strict=True)), "stream": stream.name}
-
-
-def _known(rows: Rows) -> list[tuple[Labels, float]]:
-    return [(labels, value) for labels, value in rows if not math.isnan(value)]

@@ -113,6 +113,8 @@ class StreamSnapshot:
     patience_s: float  # how long half of those may pause of whom that is known; NaN where of none
     spells: tuple[Spell, ...]  # of slow entities and stuck signals
     spells_total: Mapping[Alarm, int]
+    drift: Doubles  # `(signals,)`; NaN where it is not known
+    retrain_advised: bool | None  # None where the training data was too short to tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,8 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         patience_s=stream.bench.silence.patience_of_half_s(),
         spells=tuple(stream.bench.spells.open.values()),
         spells_total=dict(stream.bench.spells.totals),
+        drift=stream.bench.drift.ratio.copy(),
+        retrain_advised=stream.bench.drift.advised,
     )
 
 

@@ -53,6 +53,8 @@ def stream(name="interfaces", labels=("device", "interface"), entities=(), **cha
         "patience_s": np.nan,
         "spells": (),
         "spells_total": {},
+        "drift": np.full(3, np.nan),
+        "retrain_advised": None,
     }
     return StreamSnapshot(**values | changes)
 
@@ -81,6 +83,8 @@ def interfaces():
             Spell(Alarm.STUCK, 1, ("leaf1", "Eth1/2"), "ifInErrors", NOW_S - 300, NOW_S, 0.5, np.nan),
         ),
         spells_total={Alarm.SILENCE: 3, Alarm.STUCK: 1, Alarm.SLOW: 1},
+        drift=np.array([1.5, np.nan, 0.25]),
+        retrain_advised=True,
         score=np.array([3.5, 0.25, np.nan, np.nan], np.float32),
         active=np.array([True, False, False, False]),
         onset_s=np.array([NOW_S - 90, np.nan, np.nan, np.nan]),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detector.edge.snapshot import stream_snapshot
 from detector.stream.calibration import Days
 from detector.stream.drift import DAY_S, HOURS, LEAST, Drift, furthest, reached
 from detector.stream.pipeline import StreamPipeline
@@ -239,5 +240,14 @@ def test_the_pipeline_tells_drift_by_the_time_of_the_data():
     pipeline = StreamPipeline(stream, replace(plain, calibration=learnt))
     for hour in range(6 * HOURS):
         feed(pipeline, *[(device, hour * HOUR_S, {0: 2.0}) for (device,) in known])
-    assert pipeline.bench.drift.ratio.tolist() == [2.0]
-    assert pipeline.bench.drift.advised is True
+    told = stream_snapshot(pipeline, None)
+    assert told.drift.tolist() == [2.0]
+    assert told.retrain_advised is True
+
+
+def test_the_snapshot_keeps_what_it_was_told():
+    pipeline = StreamPipeline(definition(GAUGE), None)
+    told = stream_snapshot(pipeline, None)
+    pipeline.bench.drift.ratio[:] = 1.0
+    assert np.isnan(told.drift).all()
+    assert told.retrain_advised is None

@@ -126,10 +126,12 @@ EDGE_HELPERS = {
     "detector.edge.reception": {"detector.edge.framing", "detector.edge.inbox", "detector.edge.redelivery"},
     "detector.edge.metrics": {
         "detector.edge.families",
+        "detector.edge.metrics_bundles",
         "detector.edge.metrics_groups",
         "detector.edge.metrics_recordings",
         "detector.edge.metrics_spells",
     },
+    "detector.edge.metrics_bundles": {"detector.edge.families"},
     "detector.edge.metrics_spells": {"detector.edge.families"},
     "detector.edge.outbox": {
         "detector.edge.recollection",

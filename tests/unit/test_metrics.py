@@ -201,6 +201,15 @@ def test_a_stream_without_a_bundle_has_no_bundle_info():
     assert streams == ["interfaces"]
 
 
+def test_drift_that_is_not_known_has_no_series_and_advice_only_where_there_is_something_to_compare_with():
+    drift = samples(snapshots.snapshot(), "detector_input_drift_ratio")
+    advised = samples(snapshots.snapshot(), "detector_retrain_advised")
+    assert [dict(labels)["signal"] for labels in drift] == ["ifHCInOctets", "ifInErrors"]
+    assert advised == {(("stream", "interfaces"),): 1}
+    calm = replace(snapshots.interfaces(), retrain_advised=False)
+    assert list(samples(snapshots.snapshot(streams=(calm,)), "detector_retrain_advised").values()) == [0]
+
+
 def test_before_the_first_snapshot_the_program_and_its_durations_are_exported():
     names = {family.name for family in exported(None).collect() if family.name.startswith("detector_")}
     assert names == {
