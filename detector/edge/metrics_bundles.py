@@ -1,7 +1,8 @@
-"""Snapshot -> Prometheus: which bundle scores a stream, and whether it still fits what comes in."""
+"""Snapshot -> Prometheus: which bundle scores a stream, whether it still fits, and keeps the budget."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from prometheus_client.metrics_core import Metric
@@ -39,3 +40,15 @@ def bundle_families(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
         if one.retrain_advised is not None
     ]
     yield gauge("retrain_advised", "1 where a signal has moved too far: train again", advised)
+    used = known(({"stream": one.name}, one.budget_used) for one in streams)
+    yield gauge(
+        "alarm_budget_used_ratio",
+        "Alarms of the last seven days over those that the budget accepts; not known in the first day",
+        used,
+    )
+    exceeded = [
+        ({"stream": one.name}, float(one.budget_exceeded))
+        for one in streams
+        if not math.isnan(one.budget_used)
+    ]
+    yield gauge("alarm_budget_exceeded", "1 while they are more than chance makes of the budget", exceeded)

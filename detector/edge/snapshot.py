@@ -115,6 +115,8 @@ class StreamSnapshot:
     spells_total: Mapping[Alarm, int]
     drift: Doubles  # `(signals,)`; NaN where it is not known
     retrain_advised: bool | None  # None where the training data was too short to tell
+    budget_used: float  # alarms of the last seven days over the accepted ones; NaN in the first day
+    budget_exceeded: bool  # by more than chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,8 @@ def stream_snapshot(stream: StreamPipeline, bundle: BundleSnapshot | None) -> St
         spells_total=dict(stream.bench.spells.totals),
         drift=stream.bench.drift.ratio.copy(),
         retrain_advised=stream.bench.drift.advised,
+        budget_used=stream.bench.ledger.used,
+        budget_exceeded=stream.bench.ledger.exceeded,
     )
 
 

@@ -14,7 +14,7 @@ the accepted in one step of a thousand, or one alarm: what one cause does to man
 
 from __future__ import annotations
 
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 
@@ -82,7 +82,7 @@ class Ledger:
 
     def _decide(self) -> None:
         causes, accepted = float(self._causes.sum()), float(self._accepted.sum())
-        if causes <= RELIEF * accepted:
+        if causes <= RELIEF * accepted or isnan(self.used):
             self.exceeded = False
         elif tail(round(causes), accepted) < SURE:
             self.exceeded = True

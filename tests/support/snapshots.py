@@ -55,6 +55,8 @@ def stream(name="interfaces", labels=("device", "interface"), entities=(), **cha
         "spells_total": {},
         "drift": np.full(3, np.nan),
         "retrain_advised": None,
+        "budget_used": np.nan,
+        "budget_exceeded": False,
     }
     return StreamSnapshot(**values | changes)
 
@@ -85,6 +87,8 @@ def interfaces():
         spells_total={Alarm.SILENCE: 3, Alarm.STUCK: 1, Alarm.SLOW: 1},
         drift=np.array([1.5, np.nan, 0.25]),
         retrain_advised=True,
+        budget_used=2.5,
+        budget_exceeded=True,
         score=np.array([3.5, 0.25, np.nan, np.nan], np.float32),
         active=np.array([True, False, False, False]),
         onset_s=np.array([NOW_S - 90, np.nan, np.nan, np.nan]),

@@ -6,6 +6,7 @@ from math import isnan
 import numpy as np
 import pytest
 
+from detector.edge.snapshot import stream_snapshot
 from detector.stream.definition import Maintenance, Policy
 from detector.stream.ledger import HOUR_S, WEEK_S, Ledger
 from detector.stream.nouns import Span
@@ -42,6 +43,13 @@ def test_in_the_first_day_nothing_is_said_and_then_the_ratio_is_right_at_once():
     day = int(86400 / STEP_S)
     assert all(isnan(used) for used, _ in told[: day - 6])
     assert told[day - 1][0] == pytest.approx(1 / (100 / 7))
+
+
+def test_nothing_is_exceeded_in_the_first_day_and_what_was_in_it_counts_after_it():
+    day = int(86400 / STEP_S)
+    told = run(Ledger(STEP_S), alarms_at(*range(10, 90, 5), total=2 * day))
+    assert not any(exceeded for used, exceeded in told if isnan(used))
+    assert told[day][1]
 
 
 def test_the_achieved_rate_of_a_stream_that_keeps_its_budget_is_about_1():
@@ -164,3 +172,12 @@ def test_nobody_is_judged_without_a_bundle_and_nothing_is_said():
     pipeline = StreamPipeline(replace(definition(GAUGE), step_s=HOUR_S), None)
     shaken(pipeline)
     assert isnan(pipeline.bench.ledger.used)
+    assert isnan(stream_snapshot(pipeline, None).budget_used)
+
+
+def test_the_snapshot_has_what_the_ledger_says():
+    pipeline = stream()
+    ledger = shaken(pipeline, hours=90, at=70)
+    told = stream_snapshot(pipeline, None)
+    assert (told.budget_used, told.budget_exceeded) == (ledger.used, ledger.exceeded)
+    assert told.budget_used > 0

@@ -210,6 +210,13 @@ def test_drift_that_is_not_known_has_no_series_and_advice_only_where_there_is_so
     assert list(samples(snapshots.snapshot(streams=(calm,)), "detector_retrain_advised").values()) == [0]
 
 
+def test_in_the_first_day_nothing_is_known_of_the_budget():
+    used = samples(snapshots.snapshot(), "detector_alarm_budget_used_ratio")
+    exceeded = samples(snapshots.snapshot(), "detector_alarm_budget_exceeded")
+    assert used == {(("stream", "interfaces"),): 2.5}
+    assert exceeded == {(("stream", "interfaces"),): 1}
+
+
 def test_before_the_first_snapshot_the_program_and_its_durations_are_exported():
     names = {family.name for family in exported(None).collect() if family.name.startswith("detector_")}
     assert names == {
