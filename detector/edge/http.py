@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from detector.edge import pages, pages_groups
+from detector.edge import pages, pages_groups, pages_streams
 from detector.edge.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,11 @@ METHODS = ("GET", "HEAD")
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
-API = {"/api/v1/entities": pages.entities_json, "/api/v1/groups": pages_groups.groups_json}
+API = {
+    "/api/v1/entities": pages.entities_json,
+    "/api/v1/groups": pages_groups.groups_json,
+    "/api/v1/streams": pages_streams.streams_json,
+}
 
 
 class _Answer(NamedTuple):
@@ -151,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return _text(status, "\n".join(missing) or "ready")
             case "/":
                 return _Answer(HTTPStatus.OK, HTML, pages.page(self.server.read()).encode())
-            case "/api/v1/entities" | "/api/v1/groups":
+            case "/api/v1/entities" | "/api/v1/groups" | "/api/v1/streams":
                 return _Answer(HTTPStatus.OK, JSON, API[path](self.server.read()))
         return _text(HTTPStatus.NOT_FOUND, "not found")
 

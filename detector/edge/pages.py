@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
@@ -15,6 +14,7 @@ import orjson
 from detector.edge.explained import signals_of
 from detector.edge.pages_groups import groups_table
 from detector.edge.pages_spells import spells_by_entity, spells_html, spells_json
+from detector.edge.pages_streams import stream_line
 from detector.edge.snapshot import OpenEpisode, Snapshot, StreamSnapshot
 from detector.stream.identity import alarm_id
 from detector.stream.nouns import Alarm, Spell
@@ -120,16 +120,7 @@ def _signals(stream: StreamSnapshot, episode: OpenEpisode) -> Iterator[dict[str,
 def _summary(snapshot: Snapshot) -> str:
     mqtt = "connected" if snapshot.mqtt.connected and snapshot.mqtt.thread_alive else "away"
     lines = [f"<li>{_utc(snapshot.time_s)} <li>Broker <b>{mqtt}</b>"]
-    for stream in snapshot.streams:
-        states = ", ".join(f"{count} {state.value}" for state, count in sorted(Counter(stream.state).items()))
-        bundle = stream.bundle
-        judged_by = "no bundle" if bundle is None else f"{bundle.architecture} {bundle.version}"
-        maintenance = Counter({"in maintenance": int(stream.in_maintenance.sum())})
-        odd = Counter(spell.what.value for spell in stream.spells)
-        told = {"anomalous": int(stream.active.sum()), **odd, **+maintenance}
-        verdicts = ", ".join(f"{count} {what}" for what, count in told.items())
-        text = f"{states or 'no entity yet'}; {verdicts}; {judged_by}"
-        lines.append(f"<li>Stream <b>{escape(stream.name)}</b>: {escape(text)}")
+    lines += [f"<li>{stream_line(stream)}" for stream in snapshot.streams]
     return f"<ul>{''.join(lines)}</ul>"
 
 
@@ -251,7 +242,8 @@ tr {{ border-bottom: 1px solid #8884 }} .open {{ background: #d03b3b1c }}
 </style>
 <h1>detector</h1>
 <nav><a href="/metrics">metrics</a><a href="/-/healthy">healthy</a><a href="/-/ready">ready</a
-><a href="/api/v1/entities">entities as JSON</a><a href="/api/v1/groups">groups as JSON</a></nav>
+><a href="/api/v1/entities">entities as JSON</a><a href="/api/v1/groups">groups as JSON</a
+><a href="/api/v1/streams">streams as JSON</a></nav>
 {ready}
 {body}
 """

@@ -95,11 +95,16 @@ PURE_PARSERS = {"orjson", "google", "cbor2", "re2"}
 EDGE_HELPERS = {
     "detector.edge.attempts": {"detector.edge.failures"},
     "detector.edge.failures": {"detector.edge.websocket"},
-    "detector.edge.http": {"detector.edge.pages", "detector.edge.pages_groups"},
+    "detector.edge.http": {
+        "detector.edge.pages",
+        "detector.edge.pages_groups",
+        "detector.edge.pages_streams",
+    },
     "detector.edge.pages": {
         "detector.edge.explained",
         "detector.edge.pages_groups",
         "detector.edge.pages_spells",
+        "detector.edge.pages_streams",
     },
     "detector.edge.pages_groups": {"detector.edge.snapshot_groups"},
     "detector.edge.snapshot": {"detector.edge.snapshot_groups"},

@@ -323,6 +323,43 @@ def test_the_alarms_of_groups_are_none_before_the_first_snapshot(ask):
     assert json.loads(ask("/api/v1/groups")[2]) == {"time_s": None, "groups": []}
 
 
+def test_the_streams_are_json_with_null_for_what_is_unknown(ask):
+    _, headers, body = ask("/api/v1/streams")
+    assert headers["Content-Type"] == "application/json"
+    interfaces, peers = json.loads(body)["streams"]
+    assert interfaces == {
+        "stream": "interfaces",
+        "states": {"ready": 2, "warming": 1, "silent": 1},
+        "anomalous": 1,
+        "bundle": {
+            "version": "20231101-1",
+            "architecture": "conv1d",
+            "trained_s": snapshots.NOW_S - 86400,
+        },
+        "budget_used": 2.5,
+        "budget_exceeded": True,
+        "drift": {"ifHCInOctets": 1.5, "ifOperStatus": None, "ifInErrors": 0.25},
+        "retrain_advised": True,
+    }
+    unknown = ("bundle", "budget_used", "budget_exceeded", "retrain_advised")
+    assert {peers[key] for key in unknown} == {None}
+
+
+def test_the_streams_are_none_before_the_first_snapshot(ask):
+    ask.holder.snapshot = None
+    assert json.loads(ask("/api/v1/streams")[2]) == {"time_s": None, "streams": []}
+
+
+def test_the_page_says_how_a_stream_keeps_its_budget_and_that_it_has_drifted(ask):
+    text = ask("/")[2].decode()
+    known = "conv1d 20231101-1; alarms of a week 2.5 times the budget, beyond chance; "
+    assert f"{known}drift 1.5 (ifHCInOctets), train again" in text
+    assert "no bundle<" in text
+    calm = replace(snapshots.interfaces(), budget_exceeded=False, retrain_advised=False)
+    ask.holder.snapshot = snapshots.snapshot(streams=(calm,))
+    assert "2.5 times the budget; drift 1.5 (ifHCInOctets)<" in ask("/")[2].decode()
+
+
 def test_the_page_leads_with_the_alarms_of_groups(ask):
     text = ask("/")[2].decode()
     assert "device <b>leaf1</b> <small>1hf7yat0019s42kv3</small><td class=num>1 of 2" in text
