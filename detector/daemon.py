@@ -38,6 +38,7 @@ from detector.edge.snapshot import (
 from detector.edge.snapshot_mqtt import MqttSnapshot
 from detector.event_settings import EventSettings
 from detector.journal import Hearing, Kinds, Refusals
+from detector.journal_bundles import Upkeep
 from detector.logs import say
 from detector.maintenance_settings import switches
 from detector.model import bundle, runtime
@@ -103,6 +104,7 @@ class Daemon:
         self._unwritten: list[Message] = []
         self._refusals = Refusals()
         self._kinds = Kinds()
+        self._upkeep = Upkeep()
 
     # Life
 
@@ -245,6 +247,7 @@ class Daemon:
         self._hearing.watch(self._snapshot, time.monotonic())
         self._refusals.watch(self._snapshot, time.monotonic())
         self._kinds.watch(self._snapshot)
+        self._upkeep.watch(self._snapshot)
         self._give_sign_of_life()
 
     def _stream_snapshots(self) -> Iterator[StreamSnapshot]:

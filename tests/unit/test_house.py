@@ -190,6 +190,7 @@ OUTERMOST = {
     "daemon",
     "journal",
     "subscriptions",
+    "journal_bundles",
     "journal_spells",
     "events",
     "leftovers",
