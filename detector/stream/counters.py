@@ -15,8 +15,8 @@ samples of a counter one of these is true, tested in this order:
              next growth belongs to the whole time since the last one. Only a counter that stands
              still in two samples or more, and for `refresh_s` or longer, has the rate 0. A naive
              difference alternates between 0 and double instead (11 % of the samples of a 4.5 s export).
-             After a hole also one that grew by far less than before: a device that stalled first shows
-             what it had counted by then, and the missing part in the next sample, five times the rate
+             After a hole also one that grew by less than before: a device that stalled, or had not refreshed
+             yet, first shows what it had counted by then, and the missing part in the next sample
     grown    the difference over the time since the last counted sample is the rate
 
 What was cut off sends what it had queued at once, and without times of their own an hour's values are
@@ -47,10 +47,11 @@ from detector.stream.restarts import Restarts
 
 MOVING_REFRESHES = 2.0
 """Refreshes within which two growths make a counter one that moves; a rare error now and then does not."""
-HOLE_REFRESHES = 2.0
-"""Refreshes without a counted sample that make a hole."""
-STALE_SHARE = 0.5
-"""Less growth after a hole than this share of what the newest rate promised may be stale."""
+HOLE_REFRESHES = 1.25
+"""Refreshes without a counted sample that make a hole: where a device exports once a step, one is missing."""
+STALE_REFRESHES = 0.5
+"""After a hole, growth that is short of what the newest rate promised by that of so many refreshes may be
+stale."""
 TOGETHER_SHARE = 0.1
 """Samples closer than this share of a step came together: a queue of 60 of each of 10,000 counters is emptied
 in that time. Of a counter that is always sampled so often, a look a step tells as much."""
@@ -228,8 +229,9 @@ class Counters:
 
     def _not_refreshed(self, cell: Ints, took_s: Doubles, growth: Doubles) -> Bools:
         """Return which counters may show what they had counted earlier, and the rest in their next sample."""
+        missing_s = STALE_REFRESHES * self._refresh_s
         hole = took_s > HOLE_REFRESHES * self._refresh_s
-        stale = (growth == 0) | (hole & (growth < STALE_SHARE * self._rate[cell] * took_s))
+        stale = (growth == 0) | (hole & (growth < self._rate[cell] * (took_s - missing_s)))
         again = self._pending[cell] & (took_s >= self._refresh_s)
         return stale & self._moving[cell] & ~again if self._refresh_s > 0 else np.zeros(len(cell), bool)
 
