@@ -49,3 +49,8 @@ def test_the_books_of_a_short_soak_add_up():
 def test_the_groups_are_timed_while_they_find_a_device_and_a_site():
     said = run("tests.benchmark.groups", "--entities", "4000")
     assert [int(line.split()[-4]) for line in said.splitlines()[1:]] == [0, 0, 1, 1, 1]
+
+
+def test_the_books_of_drift_and_budget_are_timed():
+    said = run("tests.benchmark.upkeep", "cost", "--entities", "1000")
+    assert "of the rest of it; at the end of a day" in said
