@@ -34,13 +34,16 @@ POOL_SHARE = 0.9
 ALONE = 1000
 STEPS_MIN = 10
 """Two minutes of steps of ten seconds, with the two in which a counter that stands still is not seen."""
-FAR = 3.0
+FAR = 6.0
 """Times its habit is far beyond it: a noise that wanders within one quantum stands still for twice as long
-about ten times a year, on `detector simulate`; for three times as long it never did."""
+about ten times a year, on `detector simulate`, and for three times as long never; gauges of servers, which
+rest with what they run, do it every other day, and for six times as long once in a month."""
 FAR_MEAN = 8.0
 """And so many times the mean: a state that flaps for an hour has a habit, and yet is still in the mean."""
 RARE_STEPS = 3.0
 """A counter that changes less often than in each third step counts events, and may have none."""
+STATE_STEPS = 10.0
+"""A gauge that changes less often than in each tenth shows a state, which may last."""
 FAST_STEPS = 30
 """A signal that would be stuck so soon shows in time whether an entity is alive."""
 REST_CHANGES = 10.0
@@ -57,6 +60,7 @@ class Stuck:
     def __init__(self, definition: Definition) -> None:
         self._width = len(definition.signals)
         self._counter = np.array([signal.kind in COUNTED for signal in definition.signals])
+        self._slowest = np.where(self._counter, RARE_STEPS, STATE_STEPS)  # steps from change to change
         self._low = np.full(self._width, np.inf, np.float32)  # of all entities, ever: (signals,)
         self._high = np.full(self._width, -np.inf, np.float32)
         self._least = np.full(self._width, np.inf, np.float32)  # change
@@ -142,7 +146,7 @@ class Stuck:
         mean = self._seen[row, signal] / self._changes[row, signal]
         usual = self._habit.usual(row * self._width + signal, time_s)
         bound = np.maximum(np.maximum(FAR * usual, FAR_MEAN * mean), STEPS_MIN)
-        bound[self._counter[signal] & (mean > RARE_STEPS)] = np.inf
+        bound[mean > self._slowest[signal]] = np.inf
         self._bound[row, signal] = bound
 
     def _witnessed(self, row: Ints, speaking: Bools) -> tuple[Bools, Bools]:

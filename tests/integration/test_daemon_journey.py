@@ -121,7 +121,7 @@ def test_a_device_that_stops_speaking_is_silent_and_has_no_score(journey):
 
 
 def test_a_gauge_that_stands_still_while_its_peers_move_is_stuck(journey):
-    journey.replay(195, 220, without=LOST, frozen=CLEARED)
+    journey.replay(195, 230, without=LOST, frozen=CLEARED)
     assert journey.ask(f'detector_stuck_active{{signal="cpu_percent",{PEER}}}') == 1
     assert journey.ask("count(detector_stuck_active)") == 1
     assert journey.ask('detector_spells_total{stream="devices",kind="stuck"}') == 1
@@ -129,7 +129,7 @@ def test_a_gauge_that_stands_still_while_its_peers_move_is_stuck(journey):
 
 
 def test_the_series_of_a_device_that_has_vanished_vanish(journey):
-    journey.replay(220, 260, without=LOST)
+    journey.replay(230, 270, without=LOST)
     assert journey.ask("count(detector_stuck_active)") is None
     assert journey.ask(f'count({{device="{LOST}"}})') is None
     assert journey.ask('sum(detector_entities{stream="devices"})') == 3
