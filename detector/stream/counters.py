@@ -17,6 +17,8 @@ samples of a counter one of these is true, tested in this order:
              difference alternates between 0 and double instead (11 % of the samples of a 4.5 s export).
              After a hole also one that grew by less than before: a device that stalled, or had not refreshed
              yet, first shows what it had counted by then, and the missing part in the next sample
+    anew     it was moving and grew from the 0 that a discontinuity left: nothing tells how long before it was
+             seen to show that 0, it began to count: a new base, no rate
     grown    the difference over the time since the last counted sample is the rate
 
 What was cut off sends what it had queued at once, and without times of their own an hour's values are
@@ -48,7 +50,7 @@ from detector.stream.restarts import Restarts
 MOVING_REFRESHES = 2.0
 """Refreshes within which two growths make a counter one that moves; a rare error now and then does not."""
 HOLE_REFRESHES = 1.25
-"""Refreshes without a counted sample that make a hole: where a device exports once a step, one is missing."""
+"""Refreshes without a sample that make a hole: where a device exports once a step, one is missing."""
 STALE_REFRESHES = 0.5
 """After a hole, growth that is short of what the newest rate promised by that of so many refreshes may be
 stale."""
@@ -68,6 +70,13 @@ SPEED_UNKNOWN = 2.0**32 - 1
 """What ifSpeed says of a line too fast for its 32 bits, and Linux of one that is down."""
 
 _REASONS = tuple(Discontinuity)
+_NEW = {
+    **dict.fromkeys(("_value", "_base_s", "_seen_s"), np.nan),
+    **dict.fromkeys(("_rate", "_rate_high", "_rate_max"), 0.0),
+    "_grown_s": -np.inf,
+    **dict.fromkeys(("_moving", "_pending", "_short", "_anew", "_wide"), False),
+}
+"""The state of a counter that was never seen."""
 
 
 class _Looks(NamedTuple):
@@ -87,13 +96,27 @@ class Counters:
     """The state of every counter: `(rows, signals)` arrays, reached by flat index `row * signals + signal`.
 
     Growth has been counted up to `value` at `base_s`, which are older than the last sample while a growth is
-    pending; `grown_s` is the time of its newest growth, `moving` whether it moves, `pending` whether its last
-    sample was not believed, `rate` its newest and `rate_high` its highest recent rate, `rate_max` the one
-    that is possible, `wide` whether it was ever above 32 bits.
+    pending; `seen_s` is the time of its last sample, `grown_s` of its newest growth, `moving` whether it
+    moves, `pending` whether its last sample was not believed, `short` whether because it had grown by too
+    little, `anew` whether `value` is the 0 that a discontinuity left, `rate` its newest and `rate_high` its
+    highest recent rate, `rate_max` the one that is possible, `wide` whether it was ever above 32 bits.
 
     `discontinuities` counts them, `(signals, reasons)` in the order of `Discontinuity`; `looks` the samples
     that one was looked for in, `(signals,)`.
     """
+
+    _value: Doubles
+    _base_s: Doubles
+    _rate: Doubles
+    _rate_high: Doubles
+    _rate_max: Doubles
+    _seen_s: Doubles
+    _grown_s: Doubles
+    _moving: Bools
+    _pending: Bools
+    _short: Bools
+    _anew: Bools
+    _wide: Bools
 
     def __init__(self, definition: Definition) -> None:
         signals = definition.signals
@@ -113,7 +136,7 @@ class Counters:
         ]
         self.discontinuities = np.zeros((self._width, len(_REASONS)), np.int64)
         self.looks = np.zeros(self._width, np.int64)
-        self._allocate(0)
+        self.resize(0)
 
     def believe(self, witnesses: Sequence[Witness]) -> int:
         """Believe further witnesses, before there is a row; return the column of the first of them."""
@@ -122,38 +145,27 @@ class Counters:
         self._columns += len(witnesses)
         return first
 
-    def _allocate(self, cells: int) -> None:
-        self._value = np.full(cells, np.nan)
-        self._base_s = np.full(cells, np.nan)
-        self._rate = np.zeros(cells)
-        self._rate_high = np.zeros(cells)
-        self._rate_max = np.resize(self._line_rate, cells)
-        self._grown_s = np.full(cells, -np.inf)
-        self._moving = np.zeros(cells, bool)
-        self._pending = np.zeros(cells, bool)
-        self._wide = np.zeros(cells, bool)
+    def _blank(self, rows: int) -> dict[str, np.ndarray]:
+        """Return the state of the counters of so many new entities."""
+        cells = rows * self._width
+        state = {name: np.full(cells, value) for name, value in _NEW.items()}
+        return {**state, "_rate_max": np.resize(self._line_rate, cells)}
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
-        old = {name: array for name, array in vars(self).items() if name in _STATE}
-        self._allocate(rows * self._width)
-        for name, array in old.items():
-            getattr(self, name)[: len(array)] = array
+        state = self._blank(rows)
+        for name, array in state.items():
+            old = vars(self).get(name, array[:0])
+            array[: len(old)] = old
+        vars(self).update(state)
         for _, restarts in self._witnesses:
             restarts.resize(rows)
 
     def forget(self, rows: Ints) -> None:
         """Forget the entities in `rows`."""
         cells = (rows[:, None] * self._width + np.arange(self._width)).ravel()
-        self._value[cells] = np.nan
-        self._base_s[cells] = np.nan
-        self._rate[cells] = 0.0
-        self._rate_high[cells] = 0.0
-        self._rate_max[cells] = np.tile(self._line_rate, len(rows))
-        self._grown_s[cells] = -np.inf
-        self._moving[cells] = False
-        self._pending[cells] = False
-        self._wide[cells] = False
+        for name, array in self._blank(len(rows)).items():
+            getattr(self, name)[cells] = array
         for _, restarts in self._witnesses:
             restarts.forget(rows)
 
@@ -211,9 +223,13 @@ class Counters:
         growth = value - base
         first = ~(took_s <= self._gap_max_s)  # also where there is no base (NaN)
         broken = self._discontinuous(looks, growth, ~first)
-        first |= (took_s < self._together_s) & ~broken
-        pending = self._not_refreshed(cell, took_s, growth) & ~first & ~broken
+        anew = self._anew[cell]
+        first |= ((took_s < self._together_s) | (anew & self._moving[cell] & (growth > 0))) & ~broken
+        pending = self._not_refreshed(looks, growth) & ~first & ~broken
+        self._seen_s[cell] = time_s
         self._pending[cell] = pending
+        self._short[cell] = pending & (growth > 0)
+        self._anew[cell] = np.where(pending, anew, broken & (value == 0) & (self._refresh_s > 0))
         counted: Bools = ~first & ~broken & ~pending
         self._note_growth(cell, time_s, counted & (growth > 0), pending | broken | (first & (growth != 0)))
         self._value[cell] = np.where(pending, base, value)
@@ -227,13 +243,15 @@ class Counters:
             self._wide[cell[wide]] = True
         return counted, growth, took_s
 
-    def _not_refreshed(self, cell: Ints, took_s: Doubles, growth: Doubles) -> Bools:
+    def _not_refreshed(self, looks: _Looks, growth: Doubles) -> Bools:
         """Return which counters may show what they had counted earlier, and the rest in their next sample."""
-        missing_s = STALE_REFRESHES * self._refresh_s
-        hole = took_s > HOLE_REFRESHES * self._refresh_s
-        stale = (growth == 0) | (hole & (growth < self._rate[cell] * (took_s - missing_s)))
-        again = self._pending[cell] & (took_s >= self._refresh_s)
-        return stale & self._moving[cell] & ~again if self._refresh_s > 0 else np.zeros(len(cell), bool)
+        cell, refresh_s = looks.cell, self._refresh_s
+        hole = looks.time_s - self._seen_s[cell] > HOLE_REFRESHES * refresh_s
+        still = (growth == 0) & ~(self._pending[cell] & (looks.took_s >= refresh_s))
+        promised = self._rate[cell] * (looks.took_s - STALE_REFRESHES * refresh_s)
+        short = (growth > 0) & (growth < promised) & hole & ~self._short[cell]
+        waits: Bools = (still | short) & self._moving[cell] & (refresh_s > 0)
+        return waits
 
     def _discontinuous(self, looks: _Looks, growth: Doubles, based: Bools) -> Bools:
         """Find and count where a counter began anew; write the growth of those that wrapped into `growth`."""
@@ -280,6 +298,3 @@ class Counters:
         again = (grown_s == self._base_s[cell]) | (time_s - grown_s <= MOVING_REFRESHES * self._refresh_s)
         self._moving[cell] = np.where(grown, again | self._moving[cell], self._moving[cell] & untold)
         self._grown_s[cell] = np.where(grown, time_s, grown_s)
-
-
-_STATE = ("_value", "_base_s", "_rate", "_rate_high", "_rate_max", "_grown_s", "_moving", "_pending", "_wide")

@@ -262,6 +262,8 @@ def test_a_device_that_stalled_never_shows_a_trickle_and_then_five_times_the_rat
         # It had not refreshed when the hole ended: neither two thirds of the rate, nor twice.
         ([0, 10, 20, 50, 60], [0, 1000, 2000, 4000, 6000], [NONE, 100, 100, NONE, 100]),
         ([0, 10, 20, 40, 50], [0, 1000, 2000, 3000, 5000], [NONE, 100, 100, NONE, 100]),
+        # Nor when it began, nor when it ended.
+        ([0, 10, 20, 30, 60, 70], [0, 1000, 2000, 2000, 5000, 7000], [NONE, 100, 100, NONE, NONE, 100]),
         # No hole, no doubt.
         ([0, 10, 20, 38, 48], [0, 1000, 2000, 2090, 3090], [NONE, 100, 100, 5, 100]),
         # It did not move before.
@@ -284,6 +286,20 @@ def test_a_counter_that_moved_before_a_hole_and_a_reset_moves_after_them():
     """It shows 10 a second again, and not 0 and 20, where the second look at it repeats the first."""
     readings = [(0, 0), (10, 100), (20, 200), (55, 40), (65, 140), (75, 140), (85, 340)]
     assert shown(*readings, refresh_s=15.0, window_steps=10)[0] == [NONE, 10, 10, NONE, 10, NONE, 10]
+
+
+def test_a_counter_that_shows_0_after_a_reset_has_no_rate_before_it_grows_twice():
+    """It was reset 15 s before it showed the 0, and had counted for 5 s by then.
+
+    export   |  |        |  |  |      That 0 was what it had shown at the reset.
+    refresh  |  |     |     |  |
+    """
+    readings = [(0, 100), (10, 200), (20, 300), (50, 0), (60, 150), (70, 250)]
+    assert shown(*readings, refresh_s=15.0, window_steps=10) == ([NONE, 10, 10, NONE, NONE, 10], 1)
+    assert shown(*readings, refresh_s=0.0, window_steps=10)[0][-2:] == [15, 10]
+    # A count of something rare, which had not moved before.
+    readings = [(0, 7), (10, 7), (20, 7), (50, 0), (60, 1), (70, 1)]
+    assert shown(*readings, refresh_s=15.0, window_steps=10)[0] == [NONE, 0, 0, NONE, 0.1, 0]
 
 
 def test_a_counter_that_stops_is_0_once_it_stood_for_the_refresh():
