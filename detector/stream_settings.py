@@ -57,6 +57,7 @@ class StreamSettings(Part):
     normal_after_s: Annotated[float, Field(ge=60, le=366 * 86400)] | Literal["never"] = 172_800.0
     open_steps: int = Field(2, ge=1, le=64)
     open_window_steps: int = Field(3, ge=1, le=64)
+    open_at_once: float = Field(1.5, ge=1, le=1000)
     close_below: float = Field(0.7, gt=0, le=1)
     close_steps: int = Field(5, ge=1, le=64)
     groups: list[list[str]] | None = Field(None, max_length=LEVELS_MAX)
@@ -176,6 +177,7 @@ class StreamSettings(Part):
             normal_after_s=inf if self.normal_after_s == "never" else self.normal_after_s,
             open_steps=self.open_steps,
             open_window_steps=self.open_window_steps,
+            open_at_once=self.open_at_once,
             close_below=self.close_below,
             close_steps=self.close_steps,
             groups=None if self.groups is None else tuple(tuple(level) for level in self.groups),

@@ -34,7 +34,7 @@ from detector.stream.definition import Definition
 if TYPE_CHECKING:  # whether a bundle is whole is said without numpy
     from detector.stream.calibration import Calibration
 
-FORMAT = 3
+FORMAT = 4
 """1 had one error, and an edge for each entity."""
 MANIFEST = "manifest.json"
 BASELINES = ("ewma", "pca")

@@ -46,7 +46,8 @@ class Calibration:
     was learnt from. `peers` `(entities, signals, signals)`: takes the deviations of all signals to what of
     each the others do not explain; no rows where the pool's does for all. `whitening` `(signals, signals)`,
     the least baselines `least_past` and `least_peers` `(signals,)`, and `tail` are the stream's. The
-    `pool_` twins have no axis for entities: they are the prior of an entity that training did not know.
+    `pool_` twins have no axis for entities: they are the prior of an entity that training did not know;
+    `pool_growth` `(signals,)` says how its scale grows with its center, see `scaling.Pool`.
     `history_s` is the time that was learnt from; `days` is None where that was too short to know how days
     differ.
     """
@@ -66,6 +67,7 @@ class Calibration:
     least_peers: Floats
     pool_center: Floats
     pool_scale: Floats
+    pool_growth: Floats
     pool_error_scale: Floats
     pool_level: Floats
     pool_usual_past: Floats

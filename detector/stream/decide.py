@@ -3,7 +3,8 @@
 Every entity is in one state of `nouns.State`, and besides, an episode is open or not:
 
     closed --[score > 1 in `open_steps` of the last `open_window_steps` scored steps]--> open
-    open   --[score < `close_below` in `close_steps` scored steps in a row]-----------> closed
+    closed --[score > `open_at_once`]--------------------------------------------------> open
+    open   --[score < `close_below` in `close_steps` scored steps in a row]------------> closed
     open   --[the entity is silent or forgotten]---------------------------------------> closed
 
 An entity may be held, in maintenance or muted: its scores are taken in and open nothing. What would have
@@ -72,7 +73,8 @@ class Decider:
         calm = np.where(score < definition.close_below, self.calm_steps[row] + 1, 0)
         self.calm_steps[row] = calm
         self.score_max[row] = np.maximum(self.score_max[row], score)
-        begins = ~self.active[row] & ((~np.isnan(above)).sum(axis=1) >= definition.open_steps)
+        enough = (~np.isnan(above)).sum(axis=1) >= definition.open_steps
+        begins = ~self.active[row] & (enough | (score > definition.open_at_once))
         ends = calm >= definition.close_steps
         self._wait(row[begins & held])
         waiting = ~np.isnan(self._waiting_s[row])

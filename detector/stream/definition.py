@@ -140,6 +140,7 @@ class Definition:
     normal_after_s: float = 172_800.0  # after which what lasts is the new normal; infinite: never
     open_steps: int = 2  # an episode opens when the score is above 1 in `open_steps`
     open_window_steps: int = 3  # of the last `open_window_steps` scored steps
+    open_at_once: float = 1.5  # or above this in the newest one
     close_below: float = 0.7  # and closes when it is below this edge
     close_steps: int = 5  # for `close_steps` scored steps in a row
     policies: tuple[Policy, ...] = ()  # of some entities

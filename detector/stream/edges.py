@@ -13,8 +13,10 @@ from detector.stream.policy import Policies
 
 HABIT = 0.2
 """Log units an alarm, at a budget of one and less; at more, as much less."""
-HABIT_MAX = 1.5
-HABIT_S = 8 * 86400.0
+HABIT_MAX = 0.5
+APART_S = 6 * 3600.0
+"""Alarms closer than this are one bout: each adds by the time since the one before."""
+HABIT_S = 4 * 86400.0
 SURE = 1.5
 SURE_SCALE = 0.35
 """The mean energy that is an anomaly whatever the tail says, at a budget of one, and how much its logarithm
@@ -38,18 +40,24 @@ class Edges:
         self._keep = np.float32(exp(-definition.step_s / HABIT_S))
         self._edges: dict[float, float] = {}
         self.habit = np.zeros(0, np.float32)
+        self._since_s = np.zeros(0, np.float32)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
-        self.habit = np.concatenate([self.habit, np.zeros(rows - len(self.habit), np.float32)])
+        more = rows - len(self.habit)
+        self.habit = np.concatenate([self.habit, np.zeros(more, np.float32)])
+        self._since_s = np.concatenate([self._since_s, np.full(more, np.inf, np.float32)])
 
     def admit(self, row: int) -> None:
         """Take a new entity in."""
         self.habit[row] = 0.0
+        self._since_s[row] = np.inf
 
     def alarmed(self, rows: Ints) -> None:
         """Note that episodes of the entities in `rows` began."""
         habit = HABIT / np.maximum(self._policies.budget[rows], 1.0)
+        habit *= np.minimum(self._since_s[rows] / APART_S, 1.0)
+        self._since_s[rows] = 0.0
         self.habit[rows] = np.minimum(self.habit[rows] + habit, HABIT_MAX)
 
     def of(self, row: Ints) -> Floats:
@@ -57,6 +65,7 @@ class Edges:
         budgets, index = np.unique(self._policies.budget[row], return_inverse=True)
         accepted = np.array([self._accepted(budget) for budget in budgets.tolist()], np.float32)
         self.habit[row] *= self._keep
+        self._since_s[row] += np.float32(self._step_s)
         return np.asarray(accepted[index] + self.habit[row], dtype=np.float32)
 
     def _accepted(self, budget: float) -> float:

@@ -7,11 +7,13 @@ it may double and double again, but where it was never 0, 0 is further off than 
 
     z = m log((x + few) / (center + few))       m = (center + few) / scale, so that the slope is one
 
-An entity that the bundle does not know is scaled by its own first window, with the pool of all entities as
-the prior.
+An entity that the bundle does not know is centered by its own first window. That says little of how far its
+signals move in a day, so its scale is at least what the pool of all entities has for one of its size.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +24,8 @@ CLIP = 10.0
 """Robust deviations beyond which more is not more anomalous; it bounds what one wild value can do."""
 PRIOR_STEPS = 30.0
 """How many steps of an entity's own data weigh as much as the pool."""
+SIZE_MIN = 0.1
+"""The least size, beside the pool's, that a prior is made for: who is at 0 now may not stay there."""
 TINY = 1e-6
 FEW_COUNTS = 4.0
 """A step. None where four are usual is two deviations of chance (Poisson), and no more is made of it."""
@@ -53,22 +57,40 @@ def robust_scaling(value: Floats, seen: Bools) -> tuple[Floats, Floats]:
     return center.astype(np.float32), deviation.astype(np.float32)
 
 
+class Pool(NamedTuple):
+    """The pool of all entities, the prior of each; `(signals,)`.
+
+    The deviation of an entity of another center than the pool's is `scale` times how many times as large that
+    is, to the power of `growth`: of a load in percent 0, of bytes a second about 1.
+    """
+
+    center: Floats
+    scale: Floats
+    growth: Floats
+
+    def scale_of(self, center: Floats) -> Floats:
+        """Return the deviation of entities with a center, `(signals,)` or `(entities, signals)`."""
+        size = np.abs(center) / np.maximum(np.abs(self.center), TINY)
+        return np.asarray(self.scale * np.maximum(size, SIZE_MIN) ** self.growth, np.float32)
+
+
 def blend_scaling(
-    own: tuple[Floats, Floats], seen_steps: Ints, pool: tuple[Floats, Floats], floor: Floats
+    own: tuple[Floats, Floats], seen_steps: Ints, pool: Pool, floor: Floats
 ) -> tuple[Floats, Floats]:
     """Return the scaling of an entity: its own, with the pool as the prior.
 
     Args:
         own: What `robust_scaling` says of it, `(signals,)` each, or `(entities, signals)`.
         seen_steps: How many steps of each signal that stands on, same shape.
-        pool: Center and deviation of the pool.
+        pool: The prior.
         floor: The least deviation of each signal.
     """
     never = np.isnan(own[0])
-    center = np.where(never, pool[0], own[0])
+    center = np.where(never, pool.center, own[0])
+    prior = pool.scale_of(center)
     weight = seen_steps / (seen_steps + PRIOR_STEPS)
-    deviation = np.where(never, pool[1], weight * np.nan_to_num(own[1]) + (1.0 - weight) * pool[1])
-    least = np.maximum(floor, np.maximum(0.1 * pool[1], 1e-3 * np.abs(center)))
+    deviation = np.where(never, prior, weight * np.nan_to_num(own[1]) + (1.0 - weight) * prior)
+    least = np.maximum(floor, np.maximum(0.1 * pool.scale, 1e-3 * np.abs(center)))
     return center.astype(np.float32), np.maximum(deviation, least).astype(np.float32)
 
 

@@ -13,12 +13,13 @@ they are smoothed at two rates (a spike of one step, and what lasts some minutes
 over the signals is higher counts:
 
     raw score    r = max over rates of mean over reported signals of smoothed energy
-    score        s = r / exp(typical + edge + habit)
+    score        s = r / exp(typical + edge + habit + doubt)
 
 `typical` is the entity's running median of log r; `edge` what the budget accepts beyond it, from the tail of
 the training data; `habit` grows with each alarm of the entity and is forgotten within days, so that what
-alarms again and again has to be more to alarm again. A signal's smoothed energy over the sum of all is its
-contribution, so that contributions add up to 1 (where there is no energy at all, each is 0).
+alarms again and again has to be more to alarm again; `doubt` is of an entity that the bundle does not know,
+and goes as it is known. A signal's smoothed energy over the sum of all is its contribution, so that
+contributions add up to 1 (where there is no energy at all, each is 0).
 
 All of it is causal, and learns on: baselines and levels follow what lasts within about `normal_after_s`. An
 entity that the bundle does not know begins with the pool's, and learns faster at first.
@@ -31,6 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.stream.acquaintance import Acquaintance
 from detector.stream.calibration import Calibration
 from detector.stream.definition import Definition
 from detector.stream.edges import Edges
@@ -39,6 +41,7 @@ from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
 from detector.stream.policy import Policies
 from detector.stream.scaling import (
     CLIP,
+    Pool,
     blend_scaling,
     few_counts,
     robust_scaling,
@@ -50,8 +53,8 @@ from detector.stream.scaling import (
 RATES = (0.33, 0.05)
 """Of the smoothing, a step: a spike, and what lasts for twenty steps."""
 LINGER_MAX = 3.0
-"""How many times the quick energy the slow one counts at most: it gathers what is small and lasts, and is not
-to hold an alarm long after what was large has ended."""
+"""How many times the quick energy of a signal its slow one counts at most: it gathers what is small and
+lasts, and is not to hold an alarm long after what was large has ended."""
 RAW_TINY = 1e-6
 LEVEL_SHARE = 1.0 / 3.0
 """Where a signal usually is may wander within a third of the time that was learnt from,"""
@@ -62,9 +65,8 @@ TYPICAL_DRIFT = 0.375
 """Log units that the usual raw score may move in `normal_after_s`."""
 TYPICAL_BELOW = 0.7
 """Log units below the pool's that it may be: an entity at rest would else alarm at its first stir."""
-NEW_STEPS = 200.0
-"""A new entity learns as if it had been known for so many steps: a tenth of what it is after an hour is its
-own."""
+ASIDE = 0.5
+"""Robust deviations from where a signal usually is that are on one side of it."""
 CALIBRATED_MAX = 4096
 """New entities calibrated at once: the medians take ten times the memory of the windows."""
 
@@ -98,6 +100,7 @@ class Scorer:
         step_s = definition.step_s
         self._signals = len(definition.signals)
         self._floor = scale_floor(definition, calibration.pool_center)
+        self._pool = Pool(calibration.pool_center, calibration.pool_scale, calibration.pool_growth)
         self._few = few_counts(definition)
         self._peers = np.concatenate([calibration.peers, calibration.pool_peers[None]])
         self._never = isinf(definition.normal_after_s)
@@ -107,6 +110,7 @@ class Scorer:
         self._level_rate = 0.0 if self._never else 1.0 - exp(-step_s / min(wander_s, LEVEL_MAX * after_s))
         self._typical_step = TYPICAL_DRIFT * step_s / after_s
         self.edges = Edges(definition, calibration, policies)
+        self._acquaintance = Acquaintance()
         self._allocate(0)
 
     def _allocate(self, rows: int) -> None:
@@ -118,12 +122,12 @@ class Scorer:
         self.energy = np.zeros((len(RATES), *shape), np.float32)
         self.typical = np.zeros(rows, np.float32)
         self._peers_of = np.full(rows, len(self._peers) - 1)
-        self._age_steps = np.zeros(rows, np.float32)
         self._calibrated = np.zeros(rows, bool)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
         self.edges.resize(rows)
+        self._acquaintance.resize(rows)
         old = {name: array for name, array in vars(self).items() if name in _ROWS}
         self._allocate(rows)
         for name, array in old.items():
@@ -138,12 +142,12 @@ class Scorer:
         self._calibrated[row] = index is not None
         self.energy[:, row] = 0.0
         self.edges.admit(row)
+        self._acquaintance.admit(row, None if index is None else float(learnt.known_steps[index]))
         if index is None:
             return
         for name in (*_PER_SIGNAL, "typical"):
             getattr(self, name)[row] = getattr(learnt, name)[index]
         self._peers_of[row] = index if len(learnt.peers) else len(self._peers) - 1
-        self._age_steps[row] = learnt.known_steps[index]
 
     def scaled(self, windows: Windows) -> Floats:
         """Return the windows as the network sees them, `(windows, steps, signals)`."""
@@ -158,16 +162,14 @@ class Scorer:
         """Begin with the pool's, scaled and levelled by the first window."""
         pool = self._learnt
         own = robust_scaling(value, seen)
-        self.center[row], self.scale[row] = blend_scaling(
-            own, seen.sum(axis=1), (pool.pool_center, pool.pool_scale), self._floor
-        )
+        center, scale = blend_scaling(own, seen.sum(axis=1), self._pool, self._floor)
+        self.center[row], self.scale[row] = center, np.maximum(scale, self._pool.scale_of(center))
         first = scaled(value, seen, self.center[row], self.scale[row], self._few)
         self.level[row] = first.mean(axis=1)
         self.error_scale[row] = pool.pool_error_scale
         self.usual_past[row], self.usual_peers[row] = pool.pool_usual_past, pool.pool_usual_peers
         self.typical[row] = pool.pool_typical
         self._peers_of[row] = len(self._peers) - 1
-        self._age_steps[row] = 0.0
         self._calibrated[row] = True
 
     def score(self, windows: Windows, newest: Floats, expected: Floats, *, learn: Bools) -> Scores:
@@ -184,11 +186,14 @@ class Scorer:
         seen = windows.seen[:, -1]
         raw = self.raw(row, observed, newest, seen, expected, reported, learn)
         beyond = self.beyond(row, raw.log, learn)
+        edge = self.edges.of(row) + self._acquaintance.doubt(row)
+        score = np.exp(beyond - edge).astype(np.float32)
+        self._acquaintance.note(row, score <= 1.0)
         total = raw.energy.sum(axis=1, keepdims=True)
         return Scores(
             step=windows.step,
             row=row,
-            score=np.exp(beyond - self.edges.of(row)).astype(np.float32),
+            score=score,
             contribution=np.divide(raw.energy, total, out=np.zeros_like(raw.energy), where=total > 0),
             direction=np.where(newest < raw.foreseen, np.int8(-1), np.int8(1)),
             observed=np.where(seen, observed, np.float32(np.nan)),
@@ -231,8 +236,8 @@ class Scorer:
         if weight is not None:
             energy, weights = energy * weight, weights * weight
         smooth = self._smoothed(row, energy, seen)
+        smooth[1] = np.minimum(smooth[1], LINGER_MAX * smooth[0])
         total = smooth.sum(axis=2)
-        total[1] = np.minimum(total[1], LINGER_MAX * total[0])
         rate_of = total.argmax(axis=0)
         each = np.arange(len(row))
         mean = total[rate_of, each] / np.maximum(weights.sum(axis=1), 1.0)
@@ -251,22 +256,27 @@ class Scorer:
         typical = self.typical[row]
         beyond = log - np.maximum(typical, self._learnt.pool_typical - TYPICAL_BELOW)
         if not self._never:
-            newly = 1.0 / (self._age_steps[row] + NEW_STEPS)
+            newly = self._acquaintance.rate(row)
             step = np.where(learn, np.maximum(np.float32(self._typical_step), newly), np.float32(0.0))
             self.typical[row] = typical + np.where(log > typical, step, -step)
         return np.asarray(beyond, dtype=np.float32)
 
     def _counts(self, row: Ints, observed: Floats, newest: Floats, error: Floats) -> Bools:
-        """Return which errors the policies count, by their side and what they come to in raw units."""
+        """Return which errors the policies count, by their side and what they come to in raw units.
+
+        Of a signal of which one side counts, the value itself is on that side of where it usually is: less
+        than what a burst made the network expect is no fall.
+        """
         side = self._policies.side(row)
-        counts: Bools = (side == 0) | (np.sign(error) != -side)
+        beyond = side * (newest - self.level[row]) > ASIDE
+        counts: Bools = (side == 0) | ((np.sign(error) != -side) & beyond)
         expected = unscaled(newest - error, self.center[row], self.scale[row], self._few)
         tolerated = self._policies.tolerated(row, observed, expected)
         return counts if tolerated is None else counts & ~tolerated
 
     def _learn(self, row: Ints, surprise: Floats, alone: Floats, counts: Bools) -> None:
         """Let baselines and levels learn from errors; `counts` says from which."""
-        newly = 1.0 / (self._age_steps[row] + NEW_STEPS)[:, None]
+        newly = self._acquaintance.rate(row)[:, None]
         rate = np.maximum(np.float32(self._usual_rate), newly)
         usual_peers, learnt = self.usual_peers[row], self._learnt
         bound = TAUGHT_MAX * np.maximum(usual_peers, learnt.least_peers)
@@ -274,7 +284,7 @@ class Scorer:
         self.usual_past[row] = taught(self.usual_past[row], surprise, learnt.least_past, counts, rate)
         self.usual_peers[row] = taught(usual_peers, alone, learnt.least_peers, counts, rate)
         self.level[row] += np.where(counts, wander * np.clip(alone, -bound, bound), np.float32(0.0))
-        self._age_steps[row] += counts.any(axis=1)
+        self._acquaintance.grow(row, np.logical_or.reduce(counts, axis=1))
 
     def _smoothed(self, row: Ints, energy: Floats, seen: Bools) -> Floats:
         """Return the energies of signals `(rates, windows, signals)`; what is unseen stays as it was."""
@@ -285,4 +295,4 @@ class Scorer:
         return smooth
 
 
-_ROWS = {*_PER_SIGNAL, "energy", "typical", "_peers_of", "_age_steps", "_calibrated"}
+_ROWS = {*_PER_SIGNAL, "energy", "typical", "_peers_of", "_calibrated"}

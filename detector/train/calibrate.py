@@ -1,4 +1,4 @@
-"""What is normal: scaling before the network, and after it usual errors, levels and the tail of scores.
+"""What is normal after the network: usual errors, levels and the tail of scores; see `scales` for before it.
 
 Everything is learnt for each entity, with the pool of all as the prior where an entity has little data.
 Baselines and scores are those of the scorer itself, run over the training data step by step: what is learnt
@@ -7,7 +7,6 @@ here is what a daemon would know that had run from the beginning.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +14,9 @@ import numpy as np
 from detector.stream.calibration import Calibration, Tail
 from detector.stream.nouns import Bools, Doubles, Floats, Ints
 from detector.stream.policy import Policies
-from detector.stream.scaling import CLIP, blend_scaling, few_counts, robust_scaling, scale_floor, unscaled
+from detector.stream.scaling import CLIP, few_counts, unscaled
 from detector.stream.score import Scorer, past_errors
+from detector.train.scales import Scaling
 from detector.train.tails import tails
 from detector.train.timeline import Timeline
 
@@ -63,39 +63,6 @@ class Judged:
     reported: Bools
 
 
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """Center and scale of each entity `(entities, signals)`, and of the pool `(signals,)`."""
-
-    center: Floats
-    scale: Floats
-    pool_center: Floats
-    pool_scale: Floats
-
-
-def scaling(past: Timeline, until: int) -> Scaling:
-    """Return the scaling that the positions before `until` give."""
-    definition = past.definition
-    own = [
-        robust_scaling(value[:until], seen[:until]) for value, seen in zip(past.value, past.seen, strict=True)
-    ]
-    centers, scales = np.array([center for center, _ in own]), np.array([scale for _, scale in own])
-    pool_center = _pool_median(centers)
-    floor = scale_floor(definition, pool_center)
-    pool_scale = np.maximum(_pool_median(scales), floor)
-    counts = past.seen[:, :until].sum(axis=1)
-    blended = [
-        blend_scaling(one, count, (pool_center, pool_scale), floor)
-        for one, count in zip(own, counts, strict=True)
-    ]
-    return Scaling(
-        np.array([center for center, _ in blended]),
-        np.array([scale for _, scale in blended]),
-        pool_center,
-        pool_scale,
-    )
-
-
 def calibrate(past: Timeline, judged: Judged, learnt: Scaling) -> Calibration:
     """Return the calibration that windows of a timeline give."""
     entities, definition = len(past.entities), past.definition
@@ -117,8 +84,9 @@ def calibrate(past: Timeline, judged: Judged, learnt: Scaling) -> Calibration:
         whitening=_whitening(error / error_scale[judged.entity]),
         least_past=np.full_like(pool_level, LEAST),
         least_peers=np.full_like(pool_level, LEAST),
-        pool_center=learnt.pool_center,
-        pool_scale=learnt.pool_scale,
+        pool_center=learnt.pool.center,
+        pool_scale=learnt.pool.scale,
+        pool_growth=learnt.pool.growth,
         pool_error_scale=pool_error_scale,
         pool_level=pool_level,
         pool_usual_past=np.ones_like(pool_level),
@@ -278,13 +246,6 @@ def _scorer(past: Timeline, calibration: Calibration) -> Scorer:
 
 def _of_each(entity: Ints) -> list[tuple[int, Bools]]:
     return [(int(index), entity == index) for index in np.unique(entity)]
-
-
-def _pool_median(rows: Floats) -> Floats:
-    """Return the median over entities, 0 for a signal that nobody reports."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN only
-        return np.nan_to_num(np.nanmedian(rows, axis=0)).astype(np.float32)
 
 
 def _mean(size: Floats, seen: Bools) -> Floats:

@@ -14,9 +14,10 @@ from detector.stream.calibration import Calibration
 from detector.stream.nouns import Bools, Floats, Ints, Reconstruct
 from detector.stream.scaling import few_counts, scaled
 from detector.train import linear
-from detector.train.calibrate import Judged, Scaling, calibrate, scaling
+from detector.train.calibrate import Judged, calibrate
 from detector.train.dataset import DatasetError
 from detector.train.days import days
+from detector.train.scales import Scaling, scaling
 from detector.train.timeline import Timeline
 
 HELD_OUT_SHARE = 0.25

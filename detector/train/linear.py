@@ -67,6 +67,11 @@ def pca(training: Parts, held_out: Parts, lags: int) -> Baseline:
         )
         if np.trace(missed) < best:
             best, weights = float(np.trace(missed)), tried
+    # What never moved says nothing of how it moves: it is expected to stay where it is, not where it was.
+    signals = width - past
+    still = np.flatnonzero(np.diag(known.covariance)[past:] < RIDGE)
+    weights[:, still] = 0.0
+    weights[past - signals + still, still] = 1.0
     bias = known.mean[past:] - known.mean[:past] @ weights
     return Baseline(weights.reshape(lags, -1, width - past).astype(np.float32), bias.astype(np.float32))
 

@@ -1,8 +1,8 @@
 """The tail of the raw scores: peaks over a threshold, for each entity, and what all of them share.
 
-An episode opens when `open_steps` of `open_window_steps` scores are above the edge; so what is looked at is,
-at every step, the level that would open one. Exceedances less than `close_steps` apart are one episode, as
-they are live; its peak is what counts (runs declustering, Coles 2001).
+An episode opens when `open_steps` of `open_window_steps` scores are above the edge, or one is far above; so
+what is looked at is, at every step, the level that would open one. Exceedances less than `close_steps` apart
+are one episode, as they are live; its peak is what counts (runs declustering, Coles 2001).
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def opening(beyond: Doubles, definition: Definition) -> Doubles:
     if len(beyond) < window:
         return np.empty(0)
     views = np.lib.stride_tricks.sliding_window_view(beyond, window)
-    return np.asarray(np.sort(views, axis=1)[:, -definition.open_steps])
+    enough = np.sort(views, axis=1)[:, -definition.open_steps]
+    return np.asarray(np.maximum(enough, views[:, -1] - np.log(definition.open_at_once)))
 
 
 def peaks_over(level: float, series: Doubles, apart: int) -> Doubles:

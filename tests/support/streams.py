@@ -33,6 +33,7 @@ def definition(*signals: Signal, **changed: object) -> Definition:
         future_max_s=1e9,
         open_steps=2,
         open_window_steps=3,
+        open_at_once=np.inf,
         close_below=0.8,
         close_steps=3,
     )
@@ -84,6 +85,7 @@ def calibration(
         least_peers=np.full(width, 0.2, np.float32),
         pool_center=0 * ones,
         pool_scale=np.float32(scale) * ones,
+        pool_growth=0 * ones,
         pool_error_scale=ones,
         pool_level=0 * ones,
         pool_usual_past=ones,

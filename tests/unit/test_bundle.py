@@ -64,6 +64,7 @@ def calibration(**changes):
         least_peers=0.3 * pool,
         pool_center=0 * pool,
         pool_scale=pool,
+        pool_growth=pool,
         pool_error_scale=pool,
         pool_level=7 * pool,
         pool_usual_past=8 * pool,

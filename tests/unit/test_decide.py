@@ -102,6 +102,12 @@ def test_with_one_of_one_a_single_score_opens_and_one_closes():
     assert run([2, 0.5, 2], **hold) == [(0, 0, 1), (2, 2, None)]
 
 
+def test_a_score_that_is_far_above_opens_at_once_and_not_where_it_is_held():
+    assert run([0, 1.4, 0, 1.6], open_at_once=1.5) == [(1, 3, None)]
+    assert run([0, 0, 0, 1.6, 0.9, 2], open_at_once=1.5) == [(3, 3, None)]
+    assert run([0, 1.6, 0, 0, 0, 0], "##....", open_at_once=1.5) == []
+
+
 def test_an_episode_knows_its_highest_score_and_not_one_from_before_it():
     one = decider()
     closures = []

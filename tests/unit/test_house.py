@@ -34,6 +34,7 @@ HELPERS = {
     "detector.stream.drift": {"detector.stream.calibration"},
     "detector.stream.ledger": {"detector.stream.calibration", "detector.stream.chance"},
     "detector.stream.score": {
+        "detector.stream.acquaintance",
         "detector.stream.calibration",
         "detector.stream.edges",
         "detector.stream.energy",

@@ -96,8 +96,8 @@ def test_a_glob_of_many_stars_is_quick():
         ({"deviation_min_ratio": 0.5}, 0.0, [0.0], [0.1]),
         ({"deviation_min": 10.0, "deviation_min_ratio": 0.5}, 8.0, [17.9, 12.1], [18.0, -2.0]),
         ({"deviation_min": 10.0, "deviation_min_ratio": 5.0}, 3.0, [17.9], [18.0]),
-        ({"direction": "above"}, 8.0, [7.0], [9.0]),
-        ({"direction": "below"}, 8.0, [9.0], [7.0]),
+        ({"direction": "above"}, 8.0, [7.0, -50.0], [13.0]),
+        ({"direction": "below"}, 8.0, [9.0, 50.0], [3.0]),
         ({"weight": 0.0}, 8.0, [1e6], []),
     ],
 )

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from detector.stream.align import VALUE_MAX
 from detector.stream.calibration import WEEK_S, Tail, edge
 from detector.stream.definition import Signal
-from detector.stream.edges import HABIT_MAX
+from detector.stream.edges import APART_S, HABIT_MAX
 from detector.stream.nouns import Windows
 from detector.stream.policy import Policies
 from detector.stream.scaling import (
     CLIP,
     FALL_MAX,
+    Pool,
     blend_scaling,
     few_counts,
     robust_scaling,
@@ -150,6 +151,10 @@ def test_an_alarm_makes_the_next_one_need_more_and_that_is_forgotten():
     assert habit[0] == pytest.approx(np.exp(-0.2), rel=0.02)
     for _ in range(100):
         one.edges.alarmed(np.array([0]))
+    assert one.edges.habit[0] == pytest.approx(0.2, rel=0.02), "one bout, however many alarms"
+    for _ in range(20):
+        one.edges._since_s[0] = APART_S
+        one.edges.alarmed(np.array([0]))
     assert one.edges.habit[0] == np.float32(HABIT_MAX)
 
 
@@ -236,7 +241,7 @@ def test_a_signal_that_was_never_seen_has_no_scaling_of_its_own():
     center, deviation = robust_scaling(value, np.array([[True, False]] * 2))
     assert center[0] == 2.0
     assert np.isnan([center[1], deviation[1]]).all()
-    pool = np.array([0.0, 50.0], np.float32), np.array([1.0, 9.0], np.float32)
+    pool = Pool(*np.array([[0.0, 50.0], [1.0, 9.0], [0.0, 0.0]], np.float32))
     blended = blend_scaling((center, deviation), np.array([2, 0]), pool, np.zeros(2, np.float32))
     assert (blended[0][1], blended[1][1]) == (50.0, 9.0)
 

@@ -64,3 +64,8 @@ def test_short_series_are_looked_at_together_and_none_is_a_tail_too():
     assert together.level.mean() == pytest.approx(alone.level[0], abs=0.5)
     for nothing in ([], [np.zeros(1)], [np.zeros(100)]):
         assert np.isfinite(edge(tails(nothing, STREAM), 1.0, STREAM.step_s))
+
+
+def test_a_score_that_is_far_above_opens_at_once():
+    stream = definition(GAUGE, open_at_once=2.0)
+    assert opening(np.array([0.0, 0.0, 5.0, 1.0]), stream) == pytest.approx([5.0 - np.log(2.0), 1.0])
