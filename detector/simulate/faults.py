@@ -129,7 +129,7 @@ def _ports(event: str, fabric: Topology, habits: Traits) -> Ints:
         ports = ports[fabric.owner[ports] >= fabric.spines]
     if event == "backup_transfer":
         ports = ports[fabric.owner[ports] != fabric.owner[habits.backup_sink]]
-    elif event == "error_burst":
+    elif event in ("error_burst", "traffic_surge"):
         ports = ports[~habits.no_drops[fabric.owner[ports]]]
     return ports
 

@@ -65,7 +65,8 @@ EVENTS = {
     ),
     "blackhole": Event("fault", ("out_octets", "out_packets"), (60, 600), (3, 15)),
     "error_burst": Event("fault", ("in_errors", "in_drops"), (60, 600), (3, 200), "any"),
-    "traffic_surge": Event("fault", ("in_octets", "in_packets"), (60, 600), (3, 12), "host"),
+    # Unlike a backup it does not back off: what its port cannot queue is dropped.
+    "traffic_surge": Event("fault", ("in_octets", "in_packets", "in_drops"), (60, 600), (3, 12), "host"),
     "cpu_leak": Event("fault", ("cpu_percent",), (300, 600), (3, 12)),
     "frozen_signal": Event("fault", (), (180, 600)),  # the one signal that the incident names
     "silent_device": Event("fault", INTERFACE_SIGNALS + DEVICE_SIGNALS, (120, 600)),

@@ -25,6 +25,8 @@ ERRORS_S, DROPS_S = 0.002, 0.005
 """Errors and drops a second at a port's mean load."""
 LOAD_RATIO_MAX = 4.0
 """Of a port's mean load, beyond which errors and drops grow no more."""
+SURGE_DROPPED = 1e-4
+"""Of the packets of a surge, the share that its port cannot queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,11 @@ class Demand:
     """What hosts send and receive, octets a second.
 
     `sent` `(steps, hosts)` is without the backups; `flows` `(steps, leaves, leaves)`, from and to, is with
-    them. `backup_sent` and `backup_received` `(steps, hosts)` are theirs.
+    them. `backup_sent` and `backup_received` `(steps, hosts)` are theirs; `surge` is what of `sent` is one.
     """
 
     sent: Doubles
+    surge: Doubles
     flows: Doubles
     backup_sent: Doubles
     backup_received: Doubles
@@ -60,6 +63,7 @@ def traffic(
         "in_drops": _mishaps(scenario, "in_drops", octets_in, DROPS_S),
         "out_drops": _mishaps(scenario, "out_drops", octets_out, DROPS_S),
     }
+    rates["in_drops"][:, fabric.hosts] += SURGE_DROPPED * demand.surge / size_in[:, fabric.hosts]
     _burst_errors(scenario, fabric, incidents, rates)
     return rates
 
@@ -73,7 +77,7 @@ def _demand(
 ) -> Demand:
     hosts, leaf = fabric.hosts, fabric.host_leaf
     sent = _load(scenario, fabric, habits)
-    backup_sent, backup_received = np.zeros_like(sent), np.zeros_like(sent)
+    surge, backup_sent, backup_received = np.zeros((3, *sent.shape))
     leaves = len(fabric.devices) - fabric.spines
     flows_backup = np.zeros((scenario.steps, leaves, leaves))
     for incident in incidents:
@@ -84,16 +88,16 @@ def _demand(
         size = incident.size or 0.0
         extra = size * robust_deviation(sent[: scenario.train_steps, source]) * _plateau(len(sent[span]))
         if incident.event == "traffic_surge":
-            sent[span, source] += extra
+            surge[span, source] += extra
         else:
             sink = np.searchsorted(hosts, fabric.port(*incident.sink))
             backup_sent[span, source] += extra
             backup_received[span, sink] += extra
             flows_backup[span, leaf[source], leaf[sink]] += extra
-    sent *= alive[:, hosts]
+    sent = (sent + surge) * alive[:, hosts]
     shares = _shares(scenario, fabric)
     flows = np.stack([sent[:, leaf == k] @ shares[leaf == k] for k in range(leaves)], axis=1)
-    return Demand(sent, flows + flows_backup, backup_sent, backup_received)
+    return Demand(sent, surge, flows + flows_backup, backup_sent, backup_received)
 
 
 def _plateau(steps: int) -> Doubles:

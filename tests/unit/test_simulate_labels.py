@@ -202,6 +202,19 @@ def test_traffic_enters_a_blackhole_and_does_not_leave_while_sessions_stay_up():
     assert np.ptp(with_it["leaf3", ""][1]["bgp_sessions_established"]) == 0
 
 
+def test_a_surge_overflows_the_queue_of_its_port_and_a_backup_of_the_same_size_does_not():
+    at = {"device": "leaf2", "interface": "Ethernet9", "size": 8.0}
+    drops = {}
+    for event, sink in (("traffic_surge", ("", "")), ("backup_transfer", ("leaf5", "Ethernet9"))):
+        incident = explicit(event, **at, sink=sink)
+        with_it, without = only(incident)
+        more = [total(one, incident, "leaf2", "Ethernet9", "in_octets") for one in (with_it, without)]
+        assert more[0] > 1.5 * more[1]
+        drops[event] = total(with_it, incident, "leaf2", "Ethernet9", "in_drops")
+    assert drops["traffic_surge"] > 0.3
+    assert drops["backup_transfer"] < 0.1
+
+
 def test_a_bgp_clear_takes_all_sessions_of_the_device_and_one_share_of_its_neighbours():
     incident = explicit("bgp_clear", device="spine1", size=20.0)
     with_it, _ = only(incident)
