@@ -118,7 +118,8 @@ def _cpu(
     for incident in incidents:
         if incident.event == "cpu_leak":
             device, span = fabric.device(incident.device), scenario.span(incident)
-            ramp = np.linspace(0, 1, len(cpu[span]))
+            # It takes what it gets for a third of its time, and has it until somebody ends it.
+            ramp = np.minimum(np.linspace(0, 3, len(cpu[span])), 1.0)
             deviation = robust_deviation(cpu[: scenario.train_steps, device])
             cpu[span, device] += (incident.size or 0.0) * deviation * ramp
     return np.clip(cpu, 0.0, 100.0).round(1)

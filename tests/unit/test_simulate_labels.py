@@ -215,6 +215,16 @@ def test_a_surge_overflows_the_queue_of_its_port_and_a_backup_of_the_same_size_d
     assert drops["backup_transfer"] < 0.1
 
 
+def test_a_leak_of_cpu_has_what_it_takes_until_somebody_ends_it():
+    incident = explicit("cpu_leak", device="leaf1", size=10.0)
+    with_it, without = only(incident)
+    (time_s, ours), (_, theirs) = with_it["leaf1", ""], without["leaf1", ""]
+    more = ours["cpu_percent"] - theirs["cpu_percent"]
+    held = (time_s > incident.start_s + 110) & (time_s < incident.end_s)
+    assert more[held].min() > 0.9 * more[held].max()
+    assert np.abs(more[time_s > incident.end_s + 10]).max() < 0.1
+
+
 def test_a_bgp_clear_takes_all_sessions_of_the_device_and_one_share_of_its_neighbours():
     incident = explicit("bgp_clear", device="spine1", size=20.0)
     with_it, _ = only(incident)
