@@ -97,7 +97,8 @@ def _incident(
         inside = [s for s in stalls if scenario.start_s + scenario.train_s <= s[0] and s[1] <= scenario.end_s]
         start_s, end_s = min(inside or own, key=lambda stall: abs(stall[0] - middle_s))
         return Incident(name, start_s, end_s, fabric.devices[habits.stalling])
-    duration_s = min(_log_uniform(rng, event.duration_s), SLOT_SHARE_MAX * slot_s)
+    least_s = event.cadences_min * scenario.cadence_s
+    duration_s = min(max(_log_uniform(rng, event.duration_s), least_s), SLOT_SHARE_MAX * slot_s)
     # Whole cadences from the start, as the physics has them, but for gaps in what is exported.
     if name != "counter_reset":
         duration_s = max(duration_s // scenario.cadence_s, 2) * scenario.cadence_s

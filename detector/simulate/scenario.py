@@ -48,7 +48,9 @@ class Event:
     `duration_s` and `size` are the ranges that are drawn from, both log-uniformly. A size is in robust
     deviations of the signal that drives the incident, at its entity, over the training part; an
     incident without a size is all or nothing. `signals` are those in which it shows. `port` says at
-    which ports it happens; an event without one is a whole device's.
+    which ports it happens; an event without one is a whole device's. `cadences_min` is how many samples it
+    takes at least, whatever the cadence: where a device loses three in a row now and then, four are no
+    silence, and only samples tell that a value stands still.
 
     Faults are not to drown in what is normal at the coarse cadence at which weeks are simulated (30 s). In
     four days without a fault the errors and drops of a port come to eleven deviations for two samples, at one
@@ -60,6 +62,7 @@ class Event:
     duration_s: tuple[float, float]
     size: tuple[float, float] | None = None
     port: Literal["", "any", "leaf", "host"] = ""
+    cadences_min: int = 2
 
 
 EVENTS = {
@@ -72,8 +75,8 @@ EVENTS = {
     # Unlike a backup it does not back off: what its port cannot queue is dropped.
     "traffic_surge": Event("fault", ("in_octets", "in_packets", "in_drops"), (60, 600), (3, 12), "host"),
     "cpu_leak": Event("fault", ("cpu_percent",), (300, 600), (6, 15)),
-    "frozen_signal": Event("fault", (), (180, 600)),  # the one signal that the incident names
-    "silent_device": Event("fault", INTERFACE_SIGNALS + DEVICE_SIGNALS, (120, 600)),
+    "frozen_signal": Event("fault", (), (180, 600), cadences_min=18),  # the one that the incident names
+    "silent_device": Event("fault", INTERFACE_SIGNALS + DEVICE_SIGNALS, (120, 600), cadences_min=12),
     "counter_reset": Event("bait", INTERFACE_SIGNALS + DEVICE_COUNTERS, (10, 29)),
     "periodic_stall": Event("bait", INTERFACE_SIGNALS + DEVICE_SIGNALS, (20, 40)),
     # At the port that sends; the whole path carries it, and the sink's port hands it out.

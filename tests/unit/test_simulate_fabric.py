@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from detector.simulate.fabric import simulate
+from detector.simulate.fabric import planned, simulate
 from detector.simulate.faults import backups
 from detector.simulate.scenario import BAITS, DEVICE_SIGNALS, FAULTS, INTERFACE_SIGNALS, Incident, Scenario
 from detector.simulate.topology import STALL_S, topology, traits
@@ -209,6 +209,17 @@ def test_a_partial_blackhole_lets_the_same_share_of_all_that_enters_leave(device
     share = leaving / entering
     assert 0.1 < share[0] < 0.95
     np.testing.assert_allclose(share, share[0])
+
+
+def test_at_a_slow_cadence_what_only_samples_tell_still_takes_enough_of_them():
+    scenario = Scenario(duration_s=4 * 86_400, train_s=86_400, cadence_s=30.0, faults_per_hour=2)
+    least = dict.fromkeys(FAULTS, np.inf)
+    for incident in planned(scenario):
+        samples = (incident.end_s - incident.start_s) / 30.0
+        least[incident.event] = min(least.get(incident.event, np.inf), samples)
+    assert least["silent_device"] >= 12
+    assert least["frozen_signal"] >= 18
+    assert least["blackhole"] < 5
 
 
 def test_each_kind_once_has_eight_faults_and_three_baits_in_order_after_training():
