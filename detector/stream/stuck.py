@@ -12,7 +12,8 @@ And a step counts only where there are witnesses, peers that usually move and do
                     nothing happens, and where nothing happens packets stand still with octets
 
 So where all stand still (a quiet Sunday, a port at night, a pause of the simulator) nobody is stuck, and
-nothing is learnt from it. A gauge at an end of what the stream has ever seen of it is clipped, or at rest, as
+nothing is learnt from it; nor from counters that stood still together, as those of a link that was down: no
+habit of any of them. A gauge at an end of what the stream has ever seen of it is clipped, or at rest, as
 is one that is few of its least changes above the low end: a rate in whole packets is two for long at night.
 Nearly constant is not stuck: what is left of its noise is judged by the network.
 """
@@ -109,7 +110,7 @@ class Stuck:
         again = seen & (steps.value == self.value[row])
         new = seen & ~again
         still = self._still[row]
-        ended, signal = np.nonzero(new & (still > 0) & ~self._paused)
+        ended, signal = np.nonzero(new & (still > 0) & ~self._paused & self._alone(row, still))
         self._learn(row[ended], signal, time_s)
         self._still[row] = np.where(new, np.float32(0.0), still + (again & counts))
         self._range(steps.value, self.value[row], seen, new)
@@ -118,6 +119,14 @@ class Stuck:
         self.active[row] &= ~new
         self._count(row, seen & (new | counts), new, time_s)
         self._find(row, tells)
+
+    def _alone(self, row: Ints, still: Floats) -> Bools:
+        """Return what stood still by itself: of counters, twice as long as any fast one beside it."""
+        beside = np.where(self._counter & (self._bound[row] <= FAST_STEPS), still, np.float32(0.0))
+        longest = beside.max(axis=1, keepdims=True)
+        is_longest = np.arange(self._width) == beside.argmax(axis=1)[:, None]
+        next_longest = np.where(is_longest, np.float32(0.0), beside).max(axis=1, keepdims=True)
+        return np.asarray(~self._counter | (still > 2 * np.where(is_longest, next_longest, longest)))
 
     def _range(self, value: Floats, before: Floats, seen: Bools, new: Bools) -> None:
         self._low = np.minimum(self._low, np.min(value, 0, where=seen, initial=np.inf))

@@ -131,6 +131,13 @@ def test_a_counter_that_stands_still_while_those_beside_it_count_is_stuck():
     assert run(values, OCTETS, PACKETS, Signal("out", "counter")) == [(1, 0, STEPS_MIN + 1, None)]
 
 
+def test_a_link_that_is_down_now_and_then_does_not_teach_that_its_counters_freeze():
+    values = moving(400, 4, 2)
+    for begin in (120, 140, 160, 180):
+        values[begin : begin + 6, 1] = 0.0
+    assert run(frozen(values, 1, 0), OCTETS, PACKETS) == [(1, 0, STEPS_MIN + 1, None)]
+
+
 def test_a_port_at_which_nothing_happens_is_not_stuck():
     """Packets stand still with octets; the other direction may go on."""
     values = moving(400, 4, 3)
