@@ -23,8 +23,16 @@ def fabric(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(fabric):
-    """Return the same fabric, with a trained bundle for each stream; nobody changes it."""
-    train(fabric)
+    """Return the same fabric, with a trained network for each stream; nobody changes it."""
+    train(fabric, "conv1d")
+    return fabric
+
+
+@pytest.fixture(scope="session")
+def baseline(tmp_path_factory):
+    """Return such a fabric with a baseline for each stream, where a network would add nothing but seconds."""
+    fabric = make_fabric(tmp_path_factory.mktemp("baseline"))
+    train(fabric, "pca")
     return fabric
 
 

@@ -20,8 +20,8 @@ def broker(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def daemon(trained, broker, tmp_path_factory):
-    with running(tmp_path_factory.mktemp("daemon"), trained.settings(), broker=broker.port) as daemon:
+def daemon(baseline, broker, tmp_path_factory):
+    with running(tmp_path_factory.mktemp("daemon"), baseline.settings(), broker=broker.port) as daemon:
         yield daemon
 
 
@@ -42,23 +42,23 @@ def test_without_a_broker_the_daemon_answers_and_says_what_is_missing(daemon):
     assert daemon.total("detector_mqtt_network_thread_alive") == 1
 
 
-def test_when_the_broker_appears_it_becomes_ready_and_scores(daemon, broker, trained):
+def test_when_the_broker_appears_it_becomes_ready_and_scores(daemon, broker, baseline):
     broker.start()
     daemon.wait_until_ready()
-    replay(daemon, broker, trained.between(0, 30))
+    replay(daemon, broker, baseline.between(0, 30))
     assert daemon.total("detector_mqtt_connected") == 1
     assert daemon.total("detector_mqtt_reconnects_total") == 0
     assert daemon.total("detector_windows_scored_total") > 0
 
 
-def test_a_broker_that_is_killed_and_comes_back_is_subscribed_to_again(daemon, broker, trained):
+def test_a_broker_that_is_killed_and_comes_back_is_subscribed_to_again(daemon, broker, baseline):
     scored = daemon.total("detector_windows_scored_total")
     broker.kill()
     daemon.wait_for(lambda: daemon.total("detector_mqtt_connected") == 0)
     assert daemon.get("/-/ready")[0] == 503
     broker.start()
     daemon.wait_until_ready()
-    replay(daemon, broker, trained.between(30, 45))
+    replay(daemon, broker, baseline.between(30, 45))
     assert daemon.total("detector_mqtt_reconnects_total") == 1
     assert daemon.total("detector_windows_scored_total") > scored
     assert daemon.total("detector_entities", state="ready") == daemon.total("detector_entities")

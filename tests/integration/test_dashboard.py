@@ -24,15 +24,15 @@ CUT = ("leaf2", ("Ethernet1", "Ethernet2"))
 BROKEN = orjson.dumps({"fields": {"in_octets": "?", "out_octets": 1}, "tags": {"interface": "Ethernet1"}})
 
 
-def settings(trained):
+def settings(baseline):
     """The devices live on the clock of the wall, for what is measured against it; the rest replays."""
-    before, _, after = trained.settings("silence_s = 10.0").rpartition('clock = "data"')
+    before, _, after = baseline.settings("silence_s = 10.0").rpartition('clock = "data"')
     return f'{before}clock = "wall"{after}'
 
 
-def now(trained):
+def now(baseline):
     """Yield the messages of the devices from now on."""
-    published = [one for one in trained.between(0, 300) if one[1].endswith("/devices")]
+    published = [one for one in baseline.between(0, 300) if one[1].endswith("/devices")]
     shift_s = int(time.time()) - int(published[0][0])
     for time_s, topic, payload in published:
         record = orjson.loads(payload)
@@ -52,10 +52,10 @@ def cut(published):
 
 
 @pytest.fixture(scope="module")
-def live(trained, broker):
+def live(baseline, broker):
     """Publish the devices in real time, on a thread, while a test runs."""
     over = Event()
-    messages = takewhile(lambda _: not over.is_set(), now(trained))
+    messages = takewhile(lambda _: not over.is_set(), now(baseline))
     thread = Thread(
         target=publish_messages, args=(messages,), kwargs={"host": "127.0.0.1", "port": broker.port}
     )
@@ -71,22 +71,22 @@ def broker(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def store(trained, broker, live, tmp_path_factory):
+def store(baseline, broker, live, tmp_path_factory):
     """Return a Prometheus whose detector has open episodes, a silent device, and refused some messages."""
 
     def publish(published):
         publish_messages(published, host="127.0.0.1", port=broker.port, qos=1, speed=0)
 
-    with running(tmp_path_factory.mktemp("daemon"), settings(trained), broker=broker.port) as daemon:
+    with running(tmp_path_factory.mktemp("daemon"), settings(baseline), broker=broker.port) as daemon:
         daemon.wait_until_ready()
         live.start()
         with prometheus(
             tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{daemon.port}", rules=[RULES]
         ) as store:
             store.wait_until_scraped()  # a rate needs a value from before
-            links = [one for one in trained.between(0, 52) if one[1].endswith("/interfaces")]
+            links = [one for one in baseline.between(0, 52) if one[1].endswith("/interfaces")]
             links += cut(
-                one for one in trained.between(52, 70, without=LOST) if one[1].endswith("/interfaces")
+                one for one in baseline.between(52, 70, without=LOST) if one[1].endswith("/interfaces")
             )
             publish(
                 [

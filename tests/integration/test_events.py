@@ -337,11 +337,11 @@ def test_hundreds_of_alarms_at_once_reach_a_broker_that_takes_twenty_at_a_time(
         assert online(broker) == "offline"
 
 
-def test_a_link_that_is_down_is_published_with_what_is_wrong(trained, broker, tmp_path):
-    settings = trained.settings() + EVENTS
+def test_a_link_that_is_down_is_published_with_what_is_wrong(baseline, broker, tmp_path):
+    settings = baseline.settings() + EVENTS
     with running(tmp_path, settings.replace("alarms/", "alarms/of/"), broker=broker.port) as daemon:
         daemon.wait_until_ready()
-        publish_messages(trained.between(0, 70), host="127.0.0.1", port=broker.port, speed=0)
+        publish_messages(baseline.between(0, 70), host="127.0.0.1", port=broker.port, speed=0)
         topic = f"alarms/of/interfaces/{DOWN[0]}/{DOWN[1]}"
         wait_until(lambda: states(broker).get(topic) == "open")
         told = retained(broker)[topic]

@@ -153,14 +153,14 @@ streams = ["interfaces"]
 """
 
 
-def test_what_is_still_anomalous_when_maintenance_ends_alarms_then_with_its_onset(trained, broker, tmp_path):
+def test_what_is_still_anomalous_when_maintenance_ends_alarms_then_with_its_onset(baseline, broker, tmp_path):
     link = dict(zip(("device", "interface"), DOWN, strict=True))
     topic = f"maintenance/{'/'.join(DOWN)}"
     played = 0
 
     def play(start_s, end_s):
         nonlocal played
-        published = trained.between(start_s, end_s)
+        published = baseline.between(start_s, end_s)
         publish_messages(published, host="127.0.0.1", port=broker.port, speed=0)
         played += samples(published)
         daemon.wait_for_samples(played)
@@ -168,7 +168,7 @@ def test_what_is_still_anomalous_when_maintenance_ends_alarms_then_with_its_onse
     def of_link(name):
         return daemon.total(name, stream="interfaces", **link)
 
-    with running(tmp_path, trained.settings() + FABRIC, broker=broker.port) as daemon:
+    with running(tmp_path, baseline.settings() + FABRIC, broker=broker.port) as daemon:
         daemon.wait_until_ready()
         play(0, 58)
         publish(broker, topic, "on", "-r")
@@ -183,16 +183,16 @@ def test_what_is_still_anomalous_when_maintenance_ends_alarms_then_with_its_onse
         assert 60 <= of_link("detector_anomaly_onset_timestamp_seconds") - LIVE_S <= 65
 
 
-def test_offline_what_is_planned_is_held_by_the_time_of_the_data(trained, tmp_path):
+def test_offline_what_is_planned_is_held_by_the_time_of_the_data(baseline, tmp_path):
     """With maintenance, there is no alarm of the link that is down."""
     begin = datetime.fromtimestamp(LIVE_S, UTC)
     calendar(tmp_path / "core.ics", begin + timedelta(seconds=50), begin + timedelta(seconds=130))
     tables = []
     for more in ("", PLANNED):
-        (tmp_path / "settings.toml").write_text(trained.settings() + more)
+        (tmp_path / "settings.toml").write_text(baseline.settings() + more)
         words = ["--config", "settings.toml", "--stream", "interfaces", "--out", "scores.parquet"]
-        bundle = trained.directory / "bundles" / "interfaces"
-        data = trained.directory / "interfaces.parquet"
+        bundle = baseline.directory / "bundles" / "interfaces"
+        data = baseline.directory / "interfaces.parquet"
         done = detector("score", data, "--bundle", bundle, *words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         tables.append(pq.read_table(tmp_path / "scores.parquet"))

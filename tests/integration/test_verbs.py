@@ -69,6 +69,13 @@ def scores(trained, live, tmp_path_factory):
     return out, score(trained.directory / "bundles" / "devices", live, out)
 
 
+@pytest.fixture(scope="module")
+def baseline_scores(baseline, live, tmp_path_factory):
+    """Return the rows of what `detector score` wrote with a baseline, by time and device."""
+    out = tmp_path_factory.mktemp("scores") / "scores.parquet"
+    return score(baseline.directory / "bundles" / "devices", live, out)
+
+
 def test_a_recording_holds_rates_where_the_messages_held_counters(live, recording):
     raw, recorded = pq.read_table(live), pq.read_table(recording)
     counter = raw["bgp_updates_received"].drop_null().to_numpy()
@@ -90,12 +97,12 @@ def test_a_replayed_recording_is_warned_of_and_raw_data_is_not(recording, live, 
     assert warnings == [1, 0]
 
 
-def test_the_daemon_takes_a_bundle_that_was_trained_on_a_recording_alone(trained, recording, tmp_path):
-    said = detector("train", recording, "--out", tmp_path / "bundle", "--epochs", "1")
+def test_the_daemon_takes_a_bundle_that_was_trained_on_a_recording_alone(fabric, recording, tmp_path):
+    said = detector("train", recording, "--out", tmp_path / "bundle", "--architecture", "pca")
     assert said.returncode == 0, said.stderr
     (printed,) = tomllib.loads(said.stdout.rpartition("\n\n")[0])["streams"]
     assert printed["signals"]["bgp_updates_received"]["kind"] == "counter"
-    definition = load(trained.config).stream("devices").definition()
+    definition = load(fabric.config).stream("devices").definition()
     assert load_for(definition, tmp_path / "bundle").version
 
 
@@ -114,10 +121,12 @@ def test_score_writes_a_row_for_each_scored_step(scores):
     assert [rows[LIVE_S + at_s, "leaf2"][1] for at_s in (140, 170, 240)] == [False, True, False]
 
 
-def test_a_recording_scores_as_the_raw_data_that_it_was_made_of(trained, recording, scores, tmp_path):
-    recorded = score(trained.directory / "bundles" / "devices", recording, tmp_path / "scores.parquet")
-    raw = {key: value for key, value in scores[1].items() if key in recorded}
-    assert len(raw) > 0.95 * len(scores[1])
+def test_a_recording_scores_as_the_raw_data_that_it_was_made_of(
+    baseline, recording, baseline_scores, tmp_path
+):
+    recorded = score(baseline.directory / "bundles" / "devices", recording, tmp_path / "scores.parquet")
+    raw = {key: value for key, value in baseline_scores.items() if key in recorded}
+    assert len(raw) > 0.95 * len(baseline_scores)
     assert [one for one, _ in recorded.values()] == pytest.approx([one for one, _ in raw.values()], abs=1e-3)
 
 
@@ -144,14 +153,14 @@ def test_the_live_daemon_and_score_agree(trained, live, broker, scores, tmp_path
         assert scores[1][key][1] == active, key
 
 
-def evaluate(trained, data, labels, *words):
+def evaluate(baseline, data, labels, *words):
     """Evaluate the devices; return what was said."""
-    bundle = trained.directory / "bundles" / "devices"
+    bundle = baseline.directory / "bundles" / "devices"
     return detector("evaluate", data, "--bundle", bundle, "--labels", labels, *words)
 
 
-def test_evaluate_finds_what_score_writes(trained, live, scores):
-    said = evaluate(trained, live, trained.directory / "labels.csv", "--json")
+def test_evaluate_finds_what_score_writes(baseline, live, baseline_scores):
+    said = evaluate(baseline, live, baseline.directory / "labels.csv", "--json")
     assert said.returncode == 0, said.stderr
     assert "1 events show in no signal of the stream: not judged" in said.stderr, "that of the link"
     told = json.loads(said.stdout)
@@ -160,12 +169,12 @@ def test_evaluate_finds_what_score_writes(trained, live, scores):
     assert cleared["signals"] == ["bgp_updates_received", "bgp_sessions_established", "routes"]
     assert told["detector"]["first"] == 1
     assert told["detector"]["vus_pr"] > told["control"]["vus_pr"]
-    assert told["steps"] - told["unscored_steps"] == len(scores[1])
+    assert told["steps"] - told["unscored_steps"] == len(baseline_scores)
     # An alarm begins where `score` turns anomalous.
     begun = [
         (time_s, device)
-        for (time_s, device), (_, active) in sorted(scores[1].items())
-        if active and not scores[1].get((time_s - STEP_S, device), (0, False))[1]
+        for (time_s, device), (_, active) in sorted(baseline_scores.items())
+        if active and not baseline_scores.get((time_s - STEP_S, device), (0, False))[1]
     ]
     assert (cleared["alarm"]["told_s"], "leaf2") in begun
     told_false = [one for one in told["false_alarms"] if one["what"] == "anomaly"]
@@ -174,10 +183,10 @@ def test_evaluate_finds_what_score_writes(trained, live, scores):
     assert told["detector"]["episodes"] >= len(begun)
 
 
-def test_evaluate_tells_a_table_and_writes_a_report(trained, live, tmp_path):
-    labels, report = trained.directory / "labels.csv", tmp_path / "report.html"
-    config = ["--config", trained.config, "--stream", "devices", "--budget", "10"]
-    said = evaluate(trained, live, labels, "--report", report, "--vus-window", "20", *config)
+def test_evaluate_tells_a_table_and_writes_a_report(baseline, live, tmp_path):
+    labels, report = baseline.directory / "labels.csv", tmp_path / "report.html"
+    config = ["--config", baseline.config, "--stream", "devices", "--budget", "10"]
+    said = evaluate(baseline, live, labels, "--report", report, "--vus-window", "20", *config)
     assert said.returncode == 0, said.stderr
     rows = said.stdout.splitlines()
     assert rows[0].split() == ["detector", "at", "random"]
@@ -199,10 +208,10 @@ def test_evaluate_tells_a_table_and_writes_a_report(trained, live, tmp_path):
         ),
     ],
 )
-def test_evaluate_says_which_line_of_the_labels_is_wrong(trained, live, tmp_path, text, message):
+def test_evaluate_says_which_line_of_the_labels_is_wrong(baseline, live, tmp_path, text, message):
     labels = tmp_path / "labels.csv"
     labels.write_text(text)
-    said = evaluate(trained, live, labels)
+    said = evaluate(baseline, live, labels)
     assert (said.returncode, said.stdout) == (1, "")
     assert message in said.stderr
     assert "Traceback" not in said.stderr

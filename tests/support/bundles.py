@@ -76,15 +76,17 @@ def make_fabric(directory: Path) -> Fabric:
     return fabric
 
 
-def train(fabric: Fabric) -> None:
+def train(fabric: Fabric, architecture: str) -> None:
     """Put the bundles where the settings look for them; both streams at once."""
-    processes = [subprocess.Popen(_command(fabric, stream), stderr=subprocess.PIPE) for stream in STREAMS]
+    commands = [_command(fabric, stream, architecture) for stream in STREAMS]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for command in commands]
     for process in processes:
         _, said = process.communicate()
         assert process.returncode == 0, said.decode()
 
 
-def _command(fabric: Fabric, stream: str) -> list[str]:
+def _command(fabric: Fabric, stream: str, architecture: str) -> list[str]:
     data, out = fabric.directory / f"{stream}.parquet", fabric.directory / "bundles" / stream
-    words = ["train", data, "--config", fabric.config, "--stream", stream, "--out", out, "--epochs", "3"]
+    words = ["train", data, "--config", fabric.config, "--stream", stream, "--out", out]
+    words += ["--architecture", architecture, "--epochs", "3"]
     return [sys.executable, "-m", "detector.cli", *map(str, words)]
