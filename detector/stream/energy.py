@@ -35,6 +35,11 @@ def energies(error: Floats, usual: Floats, least: Floats, counts: Bools) -> Floa
     return np.where(counts, np.minimum(surprise, ENERGY_MAX), np.float32(0.0))
 
 
+def together(past: Floats, peers: Floats) -> Floats:
+    """Return what the energies by both views come to: what surprises one of them is enough."""
+    return past + peers
+
+
 def taught(usual: Floats, error: Floats, least: Floats, seen: Bools, rate: Floats) -> Floats:
     """Return the baseline after an error, same shapes; unchanged where unseen. `rate` is `(windows, 1)`."""
     size = np.minimum(np.abs(error), TAUGHT_MAX * np.maximum(usual, least))

@@ -36,7 +36,7 @@ from detector.stream.acquaintance import Acquaintance
 from detector.stream.calibration import Calibration
 from detector.stream.definition import Definition
 from detector.stream.edges import Edges
-from detector.stream.energy import TAUGHT_MAX, energies, taught
+from detector.stream.energy import TAUGHT_MAX, energies, taught, together
 from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
 from detector.stream.policy import Policies
 from detector.stream.scaling import (
@@ -232,7 +232,7 @@ class Scorer:
         if not self._never:
             self._learn(row, surprise, alone, seen & learn[:, None])
         weight = self._policies.weight(row)
-        energy, weights = by_past + by_peers, reported.astype(np.float32)
+        energy, weights = together(by_past, by_peers), reported.astype(np.float32)
         if weight is not None:
             energy, weights = energy * weight, weights * weight
         smooth = self._smoothed(row, energy, seen)

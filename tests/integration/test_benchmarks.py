@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.support import quality
 from tests.support.daemon import ROOT
 from tests.support.programs import program
 
@@ -54,3 +55,12 @@ def test_the_groups_are_timed_while_they_find_a_device_and_a_site():
 def test_the_books_of_drift_and_budget_are_timed():
     said = run("tests.benchmark.upkeep", "cost", "--entities", "1000")
     assert "of the rest of it; at the end of a day" in said
+
+
+def test_the_experiments_say_what_a_variant_is_worth(tmp_path):
+    quality.servers(tmp_path / "smd", "machine", ("m1", "m2"), 60.0)
+    words = ("--data", str(tmp_path), "--sets", "smd", "--variants", "as-it-is,past,slow")
+    said = run("tests.benchmark.scoring", *words)
+    rows = {line.split()[0]: float(line.split()[1]) for line in said.splitlines()[1:]}
+    assert rows.keys() == {"as-it-is", "past", "slow"}
+    assert len(set(rows.values())) == 3, "each is another scoring"

@@ -294,8 +294,8 @@ def test_a_champion_without_a_manifest_is_refused(tmp_path, version):
     [
         ("", "Expecting value"),
         ("[]", "not an object"),
-        ("{}", "format None, this program reads 3"),
-        ('{"format": 2}', "format 2, this program reads 3"),
+        ("{}", "format None, this program reads 4"),
+        ('{"format": 2}', "format 2, this program reads 4"),
         ("[" * 100_000, "recursion"),
     ],
 )
