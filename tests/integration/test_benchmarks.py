@@ -59,8 +59,7 @@ def test_the_books_of_drift_and_budget_are_timed():
 
 def test_the_experiments_say_what_a_variant_is_worth(tmp_path):
     quality.servers(tmp_path / "smd", "machine", ("m1", "m2"), 60.0)
-    words = ("--data", str(tmp_path), "--sets", "smd", "--variants", "as-it-is,past,slow")
+    words = ("--data", str(tmp_path), "--sets", "smd", "--variants", "as-it-is,slow")
     said = run("tests.benchmark.scoring", *words)
-    rows = {line.split()[0]: float(line.split()[1]) for line in said.splitlines()[1:]}
-    assert rows.keys() == {"as-it-is", "past", "slow"}
-    assert len(set(rows.values())) == 3, "each is another scoring"
+    worth = {line.split()[0]: float(line.split()[1]) for line in said.splitlines()[1:]}
+    assert worth["slow"] < worth["as-it-is"], "it lags behind"
