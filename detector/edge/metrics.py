@@ -220,18 +220,21 @@ def _episodes(streams: tuple[StreamSnapshot, ...]) -> Iterator[Metric]:
     direction: list[tuple[Labels, float]] = []
     observed: list[tuple[Labels, float]] = []
     expected: list[tuple[Labels, float]] = []
+    bound: list[tuple[Labels, float]] = []
     pairs = [(stream, episode) for stream in streams for episode in stream.episodes]
     for of, episode in pairs:
-        labels = [{**_labels(of, episode.entity), "signal": signal} for signal in of.signals]
-        shares = zip(labels, episode.contribution.tolist(), strict=True)
-        share += [(label, value) for label, value in shares if value >= CONTRIBUTION_MIN]
-        direction += known(zip(labels, episode.direction.tolist(), strict=True))
-        observed += known(zip(labels, episode.observed.tolist(), strict=True))
-        expected += known(zip(labels, episode.expected.tolist(), strict=True))
+        told = np.flatnonzero((episode.contribution >= CONTRIBUTION_MIN) | ~np.isnan(episode.bound)).tolist()
+        labels = [{**_labels(of, episode.entity), "signal": of.signals[index]} for index in told]
+        share += zip(labels, episode.contribution[told].tolist(), strict=True)
+        direction += zip(labels, map(float, episode.direction[told].tolist()), strict=True)
+        observed += known(zip(labels, episode.observed[told].tolist(), strict=True))
+        expected += known(zip(labels, episode.expected[told].tolist(), strict=True))
+        bound += known(zip(labels, episode.bound[told].tolist(), strict=True))
     yield gauge("signal_contribution_ratio", "A signal's share of the score of an open episode", share)
     yield gauge("signal_direction", "1 above, -1 below what was expected", direction)
     yield gauge("signal_observed", "What was seen, in units of the signal", observed)
     yield gauge("signal_expected", "What was expected, in units of the signal", expected)
+    yield gauge("signal_bound", "The end of its valid range that was broken; absent otherwise", bound)
 
 
 def _labels(stream: StreamSnapshot, entity: Entity) -> Labels:

@@ -20,9 +20,13 @@ eighth of the accepted alarms; without it, three times the accepted (tests/unit/
 
 
 class Acquaintance:
-    """How well the entities of a stream are known; arrays are `(rows,)`."""
+    """How well the entities of a stream are known; arrays are `(rows,)`.
 
-    def __init__(self) -> None:
+    `never`: what the bundle knows stays as it is; those whom it does not know have to be learnt all the same.
+    """
+
+    def __init__(self, *, never: bool) -> None:
+        self._never = never
         self._age_steps = np.zeros(0, np.float32)  # scored steps that were learnt from
         self._known = np.zeros(0, bool)  # to the bundle
         self._calm = np.ones(0, bool)  # in its newest step
@@ -43,7 +47,8 @@ class Acquaintance:
     def rate(self, row: Ints) -> Floats:
         """Return at which rate, at least, entities learn, `(windows,)`."""
         rate = np.float32(1.0) / (self._age_steps[row] + np.float32(NEW_STEPS))
-        return np.where(self._calm[row], rate, np.float32(0.0))
+        learns = self._calm[row] & ~(self._known[row] & self._never)
+        return np.where(learns, rate, np.float32(0.0))
 
     def doubt(self, row: Ints) -> Floats:
         """Return by how many log units the edges of entities are further, `(windows,)`."""

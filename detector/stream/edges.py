@@ -13,7 +13,7 @@ from detector.stream.policy import Policies
 
 HABIT = 0.2
 """Log units an alarm, at a budget of one and less; at more, as much less."""
-HABIT_MAX = 0.5
+HABIT_MAX = 0.7
 APART_S = 6 * 3600.0
 """Alarms closer than this are one bout: each adds by the time since the one before."""
 HABIT_S = 4 * 86400.0

@@ -103,14 +103,14 @@ class Scorer:
         self._pool = Pool(calibration.pool_center, calibration.pool_scale, calibration.pool_growth)
         self._few = few_counts(definition)
         self._peers = np.concatenate([calibration.peers, calibration.pool_peers[None]])
-        self._never = isinf(definition.normal_after_s)
         after_s = definition.normal_after_s
         wander_s = max(calibration.history_s * LEVEL_SHARE, definition.window_s)
         self._usual_rate = 1.0 - exp(-step_s / after_s)
-        self._level_rate = 0.0 if self._never else 1.0 - exp(-step_s / min(wander_s, LEVEL_MAX * after_s))
+        level_after_s = min(wander_s, LEVEL_MAX * after_s)
+        self._level_rate = 0.0 if isinf(after_s) else 1.0 - exp(-step_s / level_after_s)
         self._typical_step = TYPICAL_DRIFT * step_s / after_s
         self.edges = Edges(definition, calibration, policies)
-        self._acquaintance = Acquaintance()
+        self._acquaintance = Acquaintance(never=isinf(definition.normal_after_s))
         self._allocate(0)
 
     def _allocate(self, rows: int) -> None:
@@ -229,8 +229,7 @@ class Scorer:
         counts_peers = seen & self._counts(row, observed, newest, alone)
         by_past = energies(surprise, usual_past, learnt.least_past, counts_past)
         by_peers = energies(alone, usual_peers, learnt.least_peers, counts_peers)
-        if not self._never:
-            self._learn(row, surprise, alone, seen & learn[:, None])
+        self._learn(row, surprise, alone, seen & learn[:, None])
         weight = self._policies.weight(row)
         energy, weights = together(by_past, by_peers), reported.astype(np.float32)
         if weight is not None:
@@ -255,10 +254,9 @@ class Scorer:
         """Return how far raw scores are above the usual ones, in log units; the usual learns from it."""
         typical = self.typical[row]
         beyond = log - np.maximum(typical, self._learnt.pool_typical - TYPICAL_BELOW)
-        if not self._never:
-            newly = self._acquaintance.rate(row)
-            step = np.where(learn, np.maximum(np.float32(self._typical_step), newly), np.float32(0.0))
-            self.typical[row] = typical + np.where(log > typical, step, -step)
+        newly = self._acquaintance.rate(row)
+        step = np.where(learn, np.maximum(np.float32(self._typical_step), newly), np.float32(0.0))
+        self.typical[row] = typical + np.where(log > typical, step, -step)
         return np.asarray(beyond, dtype=np.float32)
 
     def _counts(self, row: Ints, observed: Floats, newest: Floats, error: Floats) -> Bools:

@@ -139,7 +139,18 @@ def test_only_an_open_episode_has_an_onset():
 
 def test_an_unseen_signal_has_no_observed_series():
     observed = samples(snapshots.snapshot(), "detector_signal_observed")
-    assert [dict(labels)["signal"] for labels in observed] == ["ifHCInOctets", "ifInErrors"]
+    assert [dict(labels)["signal"] for labels in observed] == ["ifHCInOctets"]
+
+
+def test_a_signal_that_left_its_valid_range_has_the_bound_that_it_broke():
+    stream = snapshots.interfaces()
+    beyond = np.array([np.nan, np.nan, 90.0], np.float32)
+    episode = replace(stream.episodes[0], bound=beyond)
+    snapshot = snapshots.snapshot(streams=(replace(stream, episodes=(episode,)),))
+    bounds = samples(snapshot, "detector_signal_bound")
+    assert [(dict(labels)["signal"], bound) for labels, bound in bounds.items()] == [("ifInErrors", 90.0)]
+    told = samples(snapshot, "detector_signal_observed")
+    assert "ifInErrors" in [dict(labels)["signal"] for labels in told], "however little it contributes"
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.0099, 0), (0.0101, 1)])

@@ -20,7 +20,7 @@ from tests.support.streams import GAUGE, START_S, definition
 
 DAY_S, STEP_S = 86_400.0, 300.0
 DAY = int(DAY_S / STEP_S)
-TRAINED, LIVED = 7 * DAY, 2 * DAY
+TRAINED, LIVED = 7 * DAY, DAY
 KNOWN, NEW = 12, 1000
 STREAM = definition(
     *(replace(GAUGE, name=name) for name in ("load", "traffic", "errors")), step_s=STEP_S, window_steps=24
@@ -95,7 +95,7 @@ def test_one_that_breaks_in_its_second_window_is_found_at_once():
 
 
 def test_what_is_known_for_longer_is_doubted_less():
-    acquaintance, row = Acquaintance(), np.array([0])
+    acquaintance, row = Acquaintance(never=False), np.array([0])
     acquaintance.resize(1)
     acquaintance.admit(0, None)
     doubts = [float(acquaintance.doubt(row)[0])]
@@ -110,7 +110,7 @@ def test_what_is_known_for_longer_is_doubted_less():
 
 
 def test_an_anomaly_does_not_teach_at_the_rate_of_a_newcomer():
-    acquaintance, row = Acquaintance(), np.array([0])
+    acquaintance, row = Acquaintance(never=False), np.array([0])
     acquaintance.resize(1)
     acquaintance.admit(0, None)
     at_first = acquaintance.rate(row)[0]
@@ -119,3 +119,12 @@ def test_an_anomaly_does_not_teach_at_the_rate_of_a_newcomer():
     acquaintance.note(row, np.array([True]))
     acquaintance.grow(row, np.array([True]))
     assert 0 < acquaintance.rate(row)[0] < at_first
+
+
+def test_where_nothing_is_to_be_the_new_normal_they_are_learnt_all_the_same():
+    acquaintance, rows = Acquaintance(never=True), np.array([0, 1])
+    acquaintance.resize(2)
+    acquaintance.admit(0, None)
+    acquaintance.admit(1, 64.0)
+    new, known = acquaintance.rate(rows)
+    assert new > 0 == known
