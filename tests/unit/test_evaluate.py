@@ -274,6 +274,6 @@ def test_an_alarm_that_never_ends_keeps_no_contributions_without_end(monkeypatch
 
 
 def test_a_step_costs_four_bytes_and_contributions_those_of_alarms_alone():
-    found = evaluated(dataset({A: spiky(5000, (30, 40))}), event(28, 42))
-    assert found.judged.scores.nbytes == 4 * 5000
+    found = evaluated(dataset({A: spiky(1000, (30, 40))}), event(28, 42))
+    assert found.judged.scores.nbytes == 4 * 1000
     assert sum(len(alarm.contribution) for alarm in found.judged.alarms) < 20

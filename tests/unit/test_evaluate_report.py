@@ -245,6 +245,6 @@ def test_a_missed_fault_is_shown_on_the_entity_that_came_nearest_and_says_if_an_
 
 
 def test_a_long_event_is_shown_from_its_begin():
-    found = evaluated(dataset({A: spiky(5000)}), event(1000, 4900))
+    found = evaluated(dataset({A: spiky(2400)}), event(100, 2300))
     span = shown.sections(found)[0].shown[0].span(STEP_S)
-    assert (span.first - FIRST, span.last - span.first) == (1000 - shown.AROUND_STEPS, shown.STEPS_MAX)
+    assert (span.first - FIRST, span.last - span.first) == (100 - shown.AROUND_STEPS, shown.STEPS_MAX)
