@@ -21,6 +21,12 @@ PASSWORD = "correct horse battery staple"
 VERSIONS = ["1.2", "1.3"]
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Let an attempt follow soon after one that failed: what it fails for does not depend on the pause."""
+    monkeypatch.setattr("detector.edge.mqtt.backoff_s", lambda *_: 0.05)
+
+
 @pytest.fixture(scope="module")
 def pair(pki):
     return pki.broker()
