@@ -351,5 +351,6 @@ def test_a_link_that_is_down_is_published_with_what_is_wrong(baseline, broker, t
     leading = told["signals"][0]
     assert leading["signal"].rpartition("_")[2] in ("octets", "packets")
     assert leading["direction"] == -1
-    # It is not seen where the device has not refreshed its counters yet.
-    assert leading["observed"] is None or leading["observed"] < leading["expected"] / 10
+    # In the step in which it goes down it carries something still, and in the next it may not be seen: the
+    # device has not refreshed its counters yet.
+    assert leading["observed"] is None or leading["observed"] < leading["expected"] / 2
