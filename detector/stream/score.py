@@ -120,6 +120,7 @@ class Scorer:
         self.level = np.zeros(shape, np.float32)
         self.usual_past, self.usual_peers = np.ones(shape, np.float32), np.ones(shape, np.float32)
         self.energy = np.zeros((len(RATES), *shape), np.float32)
+        self.direction = np.ones(shape, np.int8)
         self.typical = np.zeros(rows, np.float32)
         self._peers_of = np.full(rows, len(self._peers) - 1)
         self._calibrated = np.zeros(rows, bool)
@@ -140,7 +141,7 @@ class Scorer:
         """Take a new entity in; one that the bundle does not know is calibrated by its first window."""
         learnt, index = self._learnt, self.known.get(entity)
         self._calibrated[row] = index is not None
-        self.energy[:, row] = 0.0
+        self.energy[:, row], self.direction[row] = 0.0, 1
         self.edges.admit(row)
         self._acquaintance.admit(row, None if index is None else float(learnt.known_steps[index]))
         if index is None:
@@ -190,12 +191,15 @@ class Scorer:
         score = np.exp(beyond - edge).astype(np.float32)
         self._acquaintance.note(row, score <= 1.0)
         total = raw.energy.sum(axis=1, keepdims=True)
+        # What is unseen stays on its side, as its energy stays.
+        told = seen & (newest != raw.foreseen)
+        self.direction[row] = np.where(told, np.sign(newest - raw.foreseen), self.direction[row])
         return Scores(
             step=windows.step,
             row=row,
             score=score,
             contribution=np.divide(raw.energy, total, out=np.zeros_like(raw.energy), where=total > 0),
-            direction=np.where(newest < raw.foreseen, np.int8(-1), np.int8(1)),
+            direction=self.direction[row],
             observed=np.where(seen, observed, np.float32(np.nan)),
             expected=unscaled(raw.foreseen, self.center[row], self.scale[row], self._few),
         )
@@ -293,4 +297,4 @@ class Scorer:
         return smooth
 
 
-_ROWS = {*_PER_SIGNAL, "energy", "typical", "_peers_of", "_calibrated"}
+_ROWS = {*_PER_SIGNAL, "energy", "direction", "typical", "_peers_of", "_calibrated"}

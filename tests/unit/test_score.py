@@ -94,6 +94,17 @@ def test_unseen_signals_contribute_nothing_and_stay_as_they_were():
     assert one.usual_past[0, 0] != before[0][0]
 
 
+def test_an_unseen_signal_is_on_the_side_where_it_was_seen():
+    """A link goes down, and in the next step, where its counters say nothing, it leads all the same."""
+    one = scorer(GAUGE)
+    assert score(one, windows([[0], [-9]]), [0]).direction.tolist() == [[-1]]
+    unseen = score(one, windows([[-9], [-9]], np.array([[True], [False]])), [-10])
+    assert unseen.contribution.tolist() == [[1.0]]
+    assert unseen.direction.tolist() == [[-1]]
+    one.admit(0, ("known",))
+    assert score(one, windows([[0], [0]]), [0]).direction.tolist() == [[1]]
+
+
 @pytest.mark.parametrize(("direction", "above", "below"), [("both", 1, 1), ("above", 1, 0), ("below", 0, 1)])
 def test_only_a_deviation_in_the_direction_of_the_signal_counts(direction, above, below):
     signal = Signal("x", direction=direction)
