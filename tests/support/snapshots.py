@@ -1,5 +1,7 @@
 """A made-up snapshot in which everything that can be exported occurs. Values are exact in float32."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from detector.edge.snapshot import (
@@ -110,6 +112,12 @@ def interfaces():
         entities_refused={"entities_max": 2},
         episodes_total=5,
     )
+
+
+def out_of_range(stream):
+    """Return a stream whose open episode has a signal that left its valid range."""
+    beyond = np.array([np.nan, np.nan, 90.0], np.float32)
+    return replace(stream, episodes=(replace(stream.episodes[0], bound=beyond),))
 
 
 def recordings():

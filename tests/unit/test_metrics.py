@@ -143,10 +143,7 @@ def test_an_unseen_signal_has_no_observed_series():
 
 
 def test_a_signal_that_left_its_valid_range_has_the_bound_that_it_broke():
-    stream = snapshots.interfaces()
-    beyond = np.array([np.nan, np.nan, 90.0], np.float32)
-    episode = replace(stream.episodes[0], bound=beyond)
-    snapshot = snapshots.snapshot(streams=(replace(stream, episodes=(episode,)),))
+    snapshot = snapshots.snapshot(streams=(snapshots.out_of_range(snapshots.interfaces()),))
     bounds = samples(snapshot, "detector_signal_bound")
     assert [(dict(labels)["signal"], bound) for labels, bound in bounds.items()] == [("ifInErrors", 90.0)]
     told = samples(snapshot, "detector_signal_observed")
