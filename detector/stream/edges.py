@@ -14,6 +14,8 @@ from detector.stream.policy import Policies
 HABIT = 0.2
 """Log units an alarm, at a budget of one and less; at more, as much less."""
 HABIT_MAX = 0.7
+"""More would hide real faults of a fabric that has one an entity every second day; less let servers whose
+training part had incidents come to three times their budget."""
 APART_S = 6 * 3600.0
 """Alarms closer than this are one bout: each adds by the time since the one before."""
 HABIT_S = 4 * 86400.0

@@ -16,6 +16,11 @@ from detector.train.timeline import Timeline
 SIZES_MIN, SIZES_APART = 4, 4.0
 """How many entities tell how the scale of a signal grows with its center, and how many times as large the
 largest is. Of fewer, rates are taken to grow with it, and gauges not."""
+SIZES_MAX = 1000
+"""Entities that are asked, evenly spread: half a million pairs."""
+SIZED = 0.1
+"""The least center of a pool that has a size, in deviations: where most count no errors, one that has some is
+not a million times as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ def scaling(past: Timeline, until: int) -> Scaling:
     center = _pool_median(centers)
     floor = scale_floor(definition, center)
     scale = np.maximum(_pool_median(scales), floor)
-    pool = Pool(center, scale, _growth(definition, centers, scales))
+    growth = np.where(np.abs(center) < SIZED * scale, np.float32(0.0), _growth(definition, centers, scales))
+    pool = Pool(center, scale, growth)
     counts = past.seen[:, :until].sum(axis=1)
     blended = [blend_scaling(one, count, pool, floor) for one, count in zip(own, counts, strict=True)]
     return Scaling(
@@ -57,7 +63,8 @@ def _growth(definition: Definition, centers: Floats, scales: Floats) -> Floats:
 
 
 def _slope(center: Floats, scale: Floats, otherwise: float) -> float:
-    told = (center > 0) & (scale > 0)
+    told = np.flatnonzero((center > 0) & (scale > 0))
+    told = told[:: -(-len(told) // SIZES_MAX) or 1]
     center, scale = center[told], scale[told]
     if len(center) < SIZES_MIN or center.max() < SIZES_APART * center.min():
         return otherwise

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pytest
 
 from detector.stream.acquaintance import DOUBT, Acquaintance
 from detector.stream.bench import Judge
@@ -15,6 +16,7 @@ from detector.stream.calibration import WEEK_S
 from detector.stream.nouns import Samples
 from detector.stream.pipeline import StreamPipeline
 from detector.train.fit import fit
+from detector.train.scales import scaling
 from detector.train.timeline import Timeline
 from tests.support.streams import GAUGE, START_S, definition
 
@@ -128,3 +130,31 @@ def test_where_nothing_is_to_be_the_new_normal_they_are_learnt_all_the_same():
     acquaintance.admit(1, 64.0)
     new, known = acquaintance.rate(rows)
     assert new > 0 == known
+
+
+def grown(center, scale, kind="gauge"):
+    signal = replace(GAUGE, kind=kind)
+    value = np.array(
+        [[one - two, one + two] * 50 for one, two in zip(center, scale, strict=True)], np.float32
+    )
+    shape = len(center), 100, 1
+    past = Timeline(
+        definition(signal), tuple((f"{index}",) for index in range(len(center))), np.arange(100),
+        value.reshape(shape), np.ones(shape, bool), np.zeros(len(center), int),
+    )  # fmt: skip
+    return scaling(past, 100).pool.growth.item()
+
+
+@pytest.mark.parametrize(("power", "kind"), [(1.0, "gauge"), (0.5, "rate"), (0.0, "rate")])
+def test_how_a_deviation_grows_with_the_size_is_learnt_from_the_fleet(power, kind):
+    center = np.geomspace(1e3, 1e7, 9)
+    assert grown(center, 10 * (center / 1e3) ** power, kind) == pytest.approx(power, abs=0.05)
+
+
+@pytest.mark.parametrize(("kind", "growth"), [("gauge", 0.0), ("rate", 1.0)])
+def test_of_too_few_rates_are_taken_to_grow_with_their_size_and_gauges_not(kind, growth):
+    assert grown([100.0, 200.0, 900.0], [9.0, 1.0, 5.0], kind) == growth
+
+
+def test_where_most_are_at_0_there_is_no_size():
+    assert grown([0.0] * 6 + [5.0, 10.0, 40.0, 80.0], [0.5] * 6 + [1.0, 2.0, 8.0, 16.0], "rate") == 0.0
