@@ -110,7 +110,7 @@ class Scorer:
         self._level_rate = 0.0 if isinf(after_s) else 1.0 - exp(-step_s / level_after_s)
         self._typical_step = TYPICAL_DRIFT * step_s / after_s
         self.edges = Edges(definition, calibration, policies)
-        self._acquaintance = Acquaintance(never=isinf(definition.normal_after_s))
+        self._acquaintance = Acquaintance(never=isinf(after_s))
         self._allocate(0)
 
     def _allocate(self, rows: int) -> None:

@@ -110,8 +110,9 @@ class Stuck:
         again = seen & (steps.value == self.value[row])
         new = seen & ~again
         still = self._still[row]
-        ended, signal = np.nonzero(new & (still > 0) & ~self._paused & self._alone(row, still))
-        self._learn(row[ended], signal, time_s)
+        ended, signal = np.nonzero(new & (still > 0) & ~self._paused)
+        alone = self._alone(row[ended], signal, still[ended])
+        self._learn(row[ended[alone]], signal[alone], time_s)
         self._still[row] = np.where(new, np.float32(0.0), still + (again & counts))
         self._range(steps.value, self.value[row], seen, new)
         self.value[row] = np.where(new, steps.value, self.value[row])
@@ -120,13 +121,19 @@ class Stuck:
         self._count(row, seen & (new | counts), new, time_s)
         self._find(row, tells)
 
-    def _alone(self, row: Ints, still: Floats) -> Bools:
-        """Return what stood still by itself: of counters, twice as long as any fast one beside it."""
+    def _alone(self, row: Ints, signal: Ints, still: Floats) -> Bools:
+        """Return which signals stood still by themselves: of counters, twice as long as any fast one beside.
+
+        Args:
+            row: Whose, `(cells,)`.
+            signal: Which, `(cells,)`.
+            still: How long each signal of theirs stood still, `(cells, signals)`.
+        """
+        cell = np.arange(len(row))
         beside = np.where(self._counter & (self._bound[row] <= FAST_STEPS), still, np.float32(0.0))
-        longest = beside.max(axis=1, keepdims=True)
-        is_longest = np.arange(self._width) == beside.argmax(axis=1)[:, None]
-        next_longest = np.where(is_longest, np.float32(0.0), beside).max(axis=1, keepdims=True)
-        return np.asarray(~self._counter | (still > 2 * np.where(is_longest, next_longest, longest)))
+        beside[cell, signal] = 0.0
+        longest = beside.max(axis=1, initial=0.0)
+        return np.asarray(~self._counter[signal] | (still[cell, signal] > 2 * longest))
 
     def _range(self, value: Floats, before: Floats, seen: Bools, new: Bools) -> None:
         self._low = np.minimum(self._low, np.min(value, 0, where=seen, initial=np.inf))

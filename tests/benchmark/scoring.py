@@ -33,6 +33,7 @@ from detector.stream.score import Scorer
 from detector.train import calibrate
 from tests.benchmark.quality import servers
 from tests.benchmark.quality.figures import FALSE, FRESH, VUS, Figure
+from tests.benchmark.quality.words import some_of
 
 TABLE = Path(__file__).with_name("scoring.txt")
 TOP = 3
@@ -173,20 +174,11 @@ def _row(name: str, sets: list[dict[str, Figure]]) -> str:
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What each part of the scoring is worth.")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="one folder a set")
-    parser.add_argument("--sets", type=_words(("smd", "asd")), default=["smd", "asd"])
-    parser.add_argument("--variants", type=_words(tuple(VARIANTS)), default=list(VARIANTS))
+    parser.add_argument("--sets", type=some_of(("smd", "asd")), default=["smd", "asd"])
+    parser.add_argument("--variants", type=some_of(tuple(VARIANTS)), default=list(VARIANTS))
     parser.add_argument("--jobs", type=int, default=1, help="how many at once")
     parser.add_argument("--write", action="store_true", help=f"put the table into {TABLE.name}")
     return parser.parse_args()
-
-
-def _words(known: tuple[str, ...]) -> Callable[[str], list[str]]:
-    def words(text: str) -> list[str]:
-        if unknown := set(text.split(",")) - set(known):
-            raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; known: {', '.join(known)}")
-        return text.split(",")
-
-    return words
 
 
 if __name__ == "__main__":

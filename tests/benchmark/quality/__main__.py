@@ -34,6 +34,7 @@ from pathlib import Path
 from tests.benchmark.quality import table
 from tests.benchmark.quality.figures import FALSE, KEPT, Figure, pooled
 from tests.benchmark.quality.tasks import measured
+from tests.benchmark.quality.words import some_of
 
 FOLDERS = {"smd": "smd", "asd": "asd", "tsb": "smd", "cisco": "cisco", "simulate": ""}
 """The sets, and where each is; one that is simulated is nowhere."""
@@ -68,25 +69,15 @@ def main(words: Sequence[str] | None = None) -> int:
 def _asked(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How good scores and alarms are.")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="one folder a set")
-    sets = _some_of(tuple(FOLDERS))
+    sets = some_of(tuple(FOLDERS))
     parser.add_argument("--sets", type=sets, default=list(FOLDERS), metavar="NAME,...", help="to be measured")
-    which = _some_of(ARCHITECTURES)
+    which = some_of(ARCHITECTURES)
     parser.add_argument("--architectures", type=which, default=list(ARCHITECTURES), metavar="NAME,...")
     parser.add_argument("--jobs", type=int, default=1, help="how many at once")
     parser.add_argument("--work", type=Path, metavar="DIR", help="keep bundles and simulated data there")
     parser.add_argument("--write", action="store_true", help="put what is measured into the table")
     parser.add_argument("--table", type=Path, default=table.COMMITTED, help="the last table")
     return parser.parse_args(words)
-
-
-def _some_of(known: Sequence[str]):
-    def some(text: str) -> list[str]:
-        names = text.split(",")
-        if unknown := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; known: {', '.join(known)}")
-        return names
-
-    return some
 
 
 @contextmanager
