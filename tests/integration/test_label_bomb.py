@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NAMES = 500_000
+ALL_MB = 10.0
+"""From the first tenth on."""
 FLAT_MB = 3.0
 """In the second half: twelve bytes a name. The shortest text that could be kept of one takes fifty."""
 
@@ -21,6 +23,7 @@ def test_a_label_bomb_is_survived_with_flat_memory_while_known_entities_go_on_to
     )
     told = json.loads(done.stdout[: done.stdout.rindex(b"}") + 1])
     assert told["names"] > NAMES * 0.99
+    assert max(told["memory_mb"]) < told["memory_mb"][0] + ALL_MB, told["memory_mb"]
     assert max(told["memory_mb"][5:]) < told["memory_mb"][4] + FLAT_MB
     assert told["known_scored_min"] == 1000
     refused = sum(count for stream in told["refused"] for count in stream.values())
