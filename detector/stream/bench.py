@@ -116,14 +116,14 @@ class Bench:
         """Take the goodbye of entities; their episodes end with the last that was heard of them."""
         self.silence.part(rows)
         closures = self.decider.hush(rows, self.silence.spoken_s[rows], self._roster.entities)
-        self._ended += self._explained(closures)
+        self._ended += self._finished(closures)
         for row in self.why.keys() & set(rows.tolist()):
             del self.why[row]
 
     def forget(self, rows: Ints) -> None:
         """Forget entities, while the roster still knows them."""
         closures = self.decider.forget(rows, self.silence.spoken_s[rows], self._roster.entities)
-        self._ended += self._explained(closures)
+        self._ended += self._finished(closures)
         self._over += self.spells.forget(rows)
         self.silence.forget(rows)
         self._ring.forget(rows)
@@ -197,10 +197,9 @@ class Bench:
                 scores = self._scorer.score(part.windows, part.scaled[:, -1], next(expected), learn=learn)
                 scores = lifted(scores, self.policies.broken(part.windows))
                 onsets, ended = self.decider.judge(scores, held[row], entities)
-                closures += self._explained(ended)
-                self._scorer.edges.alarmed(np.array([onset.row for onset in onsets], np.int64))
+                closures += self._finished(ended)
                 self._keep_books(part.windows, part.scaled[:, -1], learn, len(onsets))
-            closures += self._explained(self.decider.hush(*self.silence.fall(step_s), entities))
+            closures += self._finished(self.decider.hush(*self.silence.fall(step_s), entities))
             self.windows_scored_total += 0 if scores is None else len(scores.row)
             self.episodes_total += len(onsets)
             self._explain(scores)
@@ -253,6 +252,9 @@ class Bench:
             if row not in self.worst or why.score[0] > self.worst[row].score[0]:
                 self.worst[row] = why
 
-    def _explained(self, closures: list[Closure]) -> list[Closure]:
-        """Return episodes that end with what they were at their worst."""
+    def _finished(self, closures: list[Closure]) -> list[Closure]:
+        """Return episodes that end with what they were at their worst; edges learn from them."""
+        if closures and self._scorer is not None:
+            rows = np.array([one.row for one in closures], np.int64)
+            self._scorer.edges.alarmed(rows, np.array([one.score_max for one in closures]))
         return [one._replace(why=self.worst.pop(one.row, None)) for one in closures]

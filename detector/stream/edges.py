@@ -8,14 +8,20 @@ import numpy as np
 
 from detector.stream.calibration import WEEK_S, Calibration, edge
 from detector.stream.definition import Definition
-from detector.stream.nouns import Floats, Ints
+from detector.stream.nouns import Doubles, Floats, Ints
 from detector.stream.policy import Policies
 
-HABIT = 0.2
-"""Log units an alarm, at a budget of one and less; at more, as much less."""
-HABIT_MAX = 0.7
-"""More would hide real faults of a fabric that has one an entity every second day; less let servers whose
-training part had incidents come to three times their budget."""
+HABIT = 0.4
+"""Log units that an alarm right at the edge makes of a habit, at a budget of one and less; at more, as much
+less."""
+SURELY = 0.6
+"""Log units beyond the edge at which an alarm makes none: what was an alarm at any edge is a fault, or has to
+be made known as none. When every alarm made one, the faults of a fabric that has one an entity every second
+day hid the next ones: 90 % were found, now 95 %."""
+WEAKNESS = 0.5
+"""Of a habit, what the alarms of a budget make on average: their peaks are beyond the edge by a scale of the
+tail, a third of a log unit."""
+HABIT_MAX = 1.0
 APART_S = 6 * 3600.0
 """Alarms closer than this are one bout: each adds by the time since the one before."""
 HABIT_S = 4 * 86400.0
@@ -31,8 +37,9 @@ TAIL_PRIOR_S = 86400.0
 class Edges:
     """The edges of the entities of one stream, in log units above the usual score of each.
 
-    `habit` `(rows,)` grows with every alarm and is forgotten within days: what alarms again and again has to
-    be more to alarm again, and an entity whose tail is heavier than the typical one comes back to its budget.
+    `habit` `(rows,)` grows with every weak alarm and is forgotten within days: what alarms again and again
+    has to be more to alarm again, and an entity whose tail is heavier than the typical one comes back to its
+    budget. An alarm far beyond the edge says nothing of where the edge should be: it would be one at any.
     """
 
     def __init__(self, definition: Definition, calibration: Calibration, policies: Policies) -> None:
@@ -55,9 +62,10 @@ class Edges:
         self.habit[row] = 0.0
         self._since_s[row] = np.inf
 
-    def alarmed(self, rows: Ints) -> None:
-        """Note that episodes of the entities in `rows` began."""
-        habit = HABIT / np.maximum(self._policies.budget[rows], 1.0)
+    def alarmed(self, rows: Ints, peaks: Doubles) -> None:
+        """Note that episodes of the entities in `rows` ended, and the highest scores of them, `(rows,)`."""
+        weak = np.clip(1.0 - np.log(np.maximum(peaks, 1.0)) / SURELY, 0.0, 1.0)
+        habit = HABIT / np.maximum(self._policies.budget[rows], 1.0) * weak
         habit *= np.minimum(self._since_s[rows] / APART_S, 1.0)
         self._since_s[rows] = 0.0
         self.habit[rows] = np.minimum(self.habit[rows] + habit, HABIT_MAX)
@@ -73,7 +81,7 @@ class Edges:
     def _accepted(self, budget: float) -> float:
         if budget not in self._edges:
             # At the budget's own rate an entity has this much of a habit, on average.
-            accustomed = HABIT / max(budget, 1.0) * budget * HABIT_S / WEEK_S
+            accustomed = WEAKNESS * HABIT / max(budget, 1.0) * budget * HABIT_S / WEEK_S
             beyond = edge(self._learnt.tail, budget, self._step_s) - accustomed
             sure = log(SURE) - SURE_SCALE * log(budget) - self._learnt.pool_typical
             believed = self._learnt.history_s / (self._learnt.history_s + TAIL_PRIOR_S)

@@ -30,11 +30,23 @@ read a limit that is broken as a close call."""
 SIDES = {"both": 0.0, "above": 1.0, "below": -1.0}
 PLAIN = SignalPolicy("both", 0.0, 0.0, -np.inf, np.inf, 1.0)
 """What holds of a signal of which nobody says anything."""
+ERROR_TINY = 1e-6
 
 
 def sides(definition: Definition) -> Floats:
     """Return which deviations of each signal count, for all entities: 0 both, 1 only above, -1 only below."""
     return np.array([SIDES[signal.direction] for signal in definition.signals], np.float32)
+
+
+def share_aside(side: Floats, aside: Floats, error: Floats) -> Floats:
+    """Return how much of each error counts by its side, from 0 to 1; all shapes are `(windows, signals)`.
+
+    Of a signal of which one side counts, no more than the value itself is on that side of where it usually
+    is, `aside`: less than what a burst made the network expect is no fall.
+    """
+    wrong = side * error
+    bounded = np.clip(side * aside / np.maximum(wrong, ERROR_TINY), 0.0, 1.0)
+    return np.where(side == 0, np.float32(1.0), np.where(wrong > 0, bounded, np.float32(0.0)))
 
 
 def tolerated(observed: Floats, expected: Floats, least: Floats, least_ratio: Floats) -> Bools:

@@ -16,7 +16,7 @@ over the signals is higher counts:
     score        s = r / exp(typical + edge + habit + doubt)
 
 `typical` is the entity's running median of log r; `edge` what the budget accepts beyond it, from the tail of
-the training data; `habit` grows with each alarm of the entity and is forgotten within days, so that what
+the training data; `habit` grows with each weak alarm of the entity and is forgotten within days, so that what
 alarms again and again has to be more to alarm again; `doubt` is of an entity that the bundle does not know,
 and goes as it is known. A signal's smoothed energy over the sum of all is its contribution, so that
 contributions add up to 1 (where there is no energy at all, each is 0).
@@ -38,7 +38,7 @@ from detector.stream.definition import Definition
 from detector.stream.edges import Edges
 from detector.stream.energy import TAUGHT_MAX, energies, taught, together
 from detector.stream.nouns import Bools, Entity, Floats, Ints, Scores, Windows
-from detector.stream.policy import Policies
+from detector.stream.policy import Policies, share_aside
 from detector.stream.scaling import (
     CLIP,
     Pool,
@@ -65,8 +65,6 @@ TYPICAL_DRIFT = 0.375
 """Log units that the usual raw score may move in `normal_after_s`."""
 TYPICAL_BELOW = 0.7
 """Log units below the pool's that it may be: an entity at rest would else alarm at its first stir."""
-ASIDE = 0.5
-"""Robust deviations from where a signal usually is that are on one side of it."""
 CALIBRATED_MAX = 4096
 """New entities calibrated at once: the medians take ten times the memory of the windows."""
 
@@ -229,10 +227,12 @@ class Scorer:
         past = newest - np.clip(expected, -CLIP, CLIP)
         usual_past, usual_peers = self.usual_past[row], self.usual_peers[row]
         learnt = self._learnt
-        counts_past = seen & self._counts(row, observed, newest, past)
-        counts_peers = seen & self._counts(row, observed, newest, alone)
-        by_past = energies(surprise, usual_past, learnt.least_past, counts_past)
-        by_peers = energies(alone, usual_peers, learnt.least_peers, counts_peers)
+        by_past = energies(
+            surprise * self._share(row, observed, newest, past), usual_past, learnt.least_past, seen
+        )
+        by_peers = energies(
+            alone * self._share(row, observed, newest, alone), usual_peers, learnt.least_peers, seen
+        )
         self._learn(row, surprise, alone, seen & learn[:, None])
         weight = self._policies.weight(row)
         energy, weights = together(by_past, by_peers), reported.astype(np.float32)
@@ -263,18 +263,12 @@ class Scorer:
         self.typical[row] = typical + np.where(log > typical, step, -step)
         return np.asarray(beyond, dtype=np.float32)
 
-    def _counts(self, row: Ints, observed: Floats, newest: Floats, error: Floats) -> Bools:
-        """Return which errors the policies count, by their side and what they come to in raw units.
-
-        Of a signal of which one side counts, the value itself is on that side of where it usually is: less
-        than what a burst made the network expect is no fall.
-        """
-        side = self._policies.side(row)
-        beyond = side * (newest - self.level[row]) > ASIDE
-        counts: Bools = (side == 0) | ((np.sign(error) != -side) & beyond)
+    def _share(self, row: Ints, observed: Floats, newest: Floats, error: Floats) -> Floats:
+        """Return how much of each error the policies count, `(windows, signals)`, from 0 to 1."""
+        share = share_aside(self._policies.side(row), newest - self.level[row], error)
         expected = unscaled(newest - error, self.center[row], self.scale[row], self._few)
         tolerated = self._policies.tolerated(row, observed, expected)
-        return counts if tolerated is None else counts & ~tolerated
+        return share if tolerated is None else np.where(tolerated, np.float32(0.0), share)
 
     def _learn(self, row: Ints, surprise: Floats, alone: Floats, counts: Bools) -> None:
         """Let baselines and levels learn from errors; `counts` says from which."""

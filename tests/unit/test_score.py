@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from detector.stream.align import VALUE_MAX
 from detector.stream.calibration import WEEK_S, Tail, edge
 from detector.stream.definition import Signal
-from detector.stream.edges import APART_S, HABIT_MAX
+from detector.stream.edges import APART_S, HABIT, HABIT_MAX, SURELY
 from detector.stream.nouns import Windows
 from detector.stream.policy import Policies
 from detector.stream.scaling import (
@@ -112,6 +112,15 @@ def test_only_a_deviation_in_the_direction_of_the_signal_counts(direction, above
     assert (score(scorer(signal), windows([[-9]]), [0]).contribution > 0).tolist() == [[below]]
 
 
+def test_less_than_what_a_burst_made_the_network_expect_is_no_fall():
+    """No more of an error counts than how far the value itself is on its side of the usual."""
+    burst, fall = (
+        score(scorer(Signal("x", direction="below")), windows([[value]]), [expected])
+        for value, expected in ((-0.6, 20.0), (-9.0, 0.0))
+    )
+    assert burst.score[0] < 0.01 * fall.score[0]
+
+
 def test_what_lasts_is_smoothed_higher_than_a_spike():
     one = scorer(GAUGE)
     rising = [score(one, windows([[9.0]]), [0]).score[0] for _ in range(10)]
@@ -155,18 +164,28 @@ def test_who_must_not_teach_is_scored_and_teaches_nothing():
         np.testing.assert_array_equal(getattr(one, name), array)
 
 
-def test_an_alarm_makes_the_next_one_need_more_and_that_is_forgotten():
+def test_a_weak_alarm_makes_the_next_one_need_more_and_that_is_forgotten():
     one, other = scorer(GAUGE), scorer(GAUGE)
-    one.edges.alarmed(np.array([0]))
+    row, at_the_edge = np.array([0]), np.ones(1)
+    one.edges.alarmed(row, at_the_edge)
     habit = score(one, windows([[9.0]]), [0]).score / score(other, windows([[9.0]]), [0]).score
-    assert habit[0] == pytest.approx(np.exp(-0.2), rel=0.02)
+    assert habit[0] == pytest.approx(np.exp(-HABIT), rel=0.02)
     for _ in range(100):
-        one.edges.alarmed(np.array([0]))
-    assert one.edges.habit[0] == pytest.approx(0.2, rel=0.02), "one bout, however many alarms"
+        one.edges.alarmed(row, at_the_edge)
+    assert one.edges.habit[0] == pytest.approx(HABIT, rel=0.02), "one bout, however many alarms"
     for _ in range(20):
         one.edges._since_s[0] = APART_S
-        one.edges.alarmed(np.array([0]))
+        one.edges.alarmed(row, at_the_edge)
     assert one.edges.habit[0] == np.float32(HABIT_MAX)
+
+
+def test_an_alarm_that_would_be_one_at_any_edge_says_nothing_of_the_edge():
+    habits = []
+    for peak in (1.0, np.exp(SURELY / 2), np.exp(SURELY), 1000.0):
+        edges = scorer(GAUGE).edges
+        edges.alarmed(np.array([0]), np.array([peak]))
+        habits.append(float(edges.habit[0]))
+    assert habits == pytest.approx([HABIT, HABIT / 2, 0.0, 0.0], abs=1e-6)
 
 
 def test_signals_that_move_together_as_they_always_do_are_no_surprise_to_each_other():
