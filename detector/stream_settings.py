@@ -54,6 +54,7 @@ class StreamSettings(Part):
     silence_s: Seconds | Literal["auto"] = "auto"
     expire_s: Seconds = 86400.0
     budget: float = Field(1.0, gt=0, le=10_000)
+    budget_of: str = ""
     normal_after_s: Annotated[float, Field(ge=60, le=366 * 86400)] | Literal["never"] = 172_800.0
     open_steps: int = Field(2, ge=1, le=64)
     open_window_steps: int = Field(3, ge=1, le=64)
@@ -116,6 +117,8 @@ class StreamSettings(Part):
         idle += idle_keys(self.policies, self.entity, self.signals)
         if self.given("offline_payloads") and not self.offline_topic:
             idle.append("offline_payloads needs offline_topic")
+        if self.budget_of and self.budget_of not in self.entity:
+            idle.append(f"budget_of: {self.budget_of!r} is no label of the entity")
         if (self.device_entities_max or 0) > self.entities_max:
             idle.append("device_entities_max is more than entities_max")
         if idle:
@@ -174,6 +177,7 @@ class StreamSettings(Part):
             silence_s=SILENCE_AUTO if self.silence_s == "auto" else self.silence_s,
             expire_s=self.expire_s,
             budget=self.budget,
+            budget_of=self.budget_of,
             normal_after_s=inf if self.normal_after_s == "never" else self.normal_after_s,
             open_steps=self.open_steps,
             open_window_steps=self.open_window_steps,

@@ -19,6 +19,7 @@ from detector.evaluate.truth import Truth, to_judge, truths
 from detector.planner import Planner
 from detector.stream.bench import Judge
 from detector.stream.definition import Definition
+from detector.stream.policy import Policies
 from detector.train.dataset import Dataset
 
 
@@ -40,6 +41,16 @@ class Evaluation:
     control: Quality
     entities: list[EntityQuality]
     control_entities: list[EntityQuality]
+
+    @property
+    def accepted(self) -> float:
+        """How many false alarms an entity and week the budget accepts, on average over the entities."""
+        judged = self.judged
+        policies = Policies(judged.definition)
+        policies.resize(len(judged.entities))
+        for row, entity in enumerate(judged.entities):
+            policies.admit(row, entity)
+        return float(policies.budget.mean())
 
     @property
     def unscored(self) -> int:

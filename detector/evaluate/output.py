@@ -22,7 +22,7 @@ def as_json(evaluation: Evaluation) -> bytes:
     definition = judged.definition
     content = {
         "stream": definition.name,
-        "budget": definition.budget,
+        "budget": evaluation.accepted,
         "protocol": asdict(evaluation.protocol),
         "steps": len(judged.scores),
         "unscored_steps": evaluation.unscored,

@@ -106,8 +106,8 @@ def _of_scores(evaluation: Evaluation) -> Iterator[Row]:
 
 def _of_alarms(evaluation: Evaluation) -> Iterator[Row]:
     ours, control = evaluation.detector, evaluation.control
-    budget = evaluation.judged.definition.budget
-    promised = budget / WEEK_DAYS
+    accepted = evaluation.accepted
+    promised = accepted / WEEK_DAYS
     low, high = ours.false_a_day_interval
     yield Row(
         "alarms on a fault",
@@ -126,7 +126,7 @@ def _of_alarms(evaluation: Evaluation) -> Iterator[Row]:
         "promised by the budget",
         f"{promised:.3g}" + (f" ({ours.false_a_day / promised:,.1f} times that)" if ours.free_days else ""),
         NOTHING,
-        f"The budget is {budget:g} false alarms an entity and week; in brackets, how many came.",
+        f"The budget is {accepted:.3g} false alarms an entity and week; in brackets, how many came.",
     )
     yield Row(
         "free time in alarm",

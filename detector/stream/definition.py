@@ -137,6 +137,7 @@ class Definition:
     silence_s: float = inf  # without a sample for longer, an entity is silent; or SILENCE_AUTO
     expire_s: float = inf  # and after this it is forgotten
     budget: float = 1.0  # false alarms that are accepted per entity and week
+    budget_of: str = ""  # the label whose entities have it together; none: each entity
     normal_after_s: float = 172_800.0  # after which what lasts is the new normal; infinite: never
     open_steps: int = 2  # an episode opens when the score is above 1 in `open_steps`
     open_window_steps: int = 3  # of the last `open_window_steps` scored steps

@@ -23,6 +23,7 @@ import numpy as np
 from detector.stream.definition import Definition, SignalPolicy
 from detector.stream.nouns import Bools, Doubles, Entity, Floats, Ints, Scores, Windows
 from detector.stream.selector import Selectors
+from detector.stream.shares import Shares
 
 BREACH_SCORE = 2.0
 """The least score of a value out of its valid range: at 1.0 nothing would open an episode, and nobody should
@@ -119,20 +120,25 @@ class Policies:
         self._same: dict[bytes, int] = {}
         self._lines: list[_Line] = []
         self._index = np.zeros(0, np.int32)
+        of = definition.budget_of
+        self._shares = Shares(definition.entity.index(of) if of else None)
         self._line_of(0)
         self._tabulated = _tabulated(self._lines)
 
     def resize(self, rows: int) -> None:
         """Make room for `rows` entities."""
         self._index = np.concatenate([self._index, np.zeros(rows - len(self._index), np.int32)])
+        self._shares.resize(rows)
 
     def admit(self, row: int, entity: Entity) -> None:
         """Decide what holds of a new entity."""
         self._index[row] = self._line_of(self._selectors.fitting(entity))
+        self._shares.admit(row, entity)
 
     def forget(self, rows: Ints) -> None:
         """Forget the entities in `rows`."""
         self._index[rows] = 0
+        self._shares.forget(rows)
 
     # What holds
 
@@ -143,8 +149,9 @@ class Policies:
 
     @property
     def budget(self) -> Doubles:
-        """How many false alarms a week are accepted, `(rows,)`."""
-        return self._table.lines.budget[self._index]
+        """How many false alarms a week are accepted of each, `(rows,)`; of what is shared, a part."""
+        budget, members = self._table.lines.budget[self._index], self._shares.members
+        return budget if members is None else budget / members
 
     def side(self, row: Ints) -> Floats:
         """Return which deviations count, as of `sides`; `(windows, signals)`, or `(1, signals)` for all."""

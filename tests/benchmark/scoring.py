@@ -121,6 +121,10 @@ VARIANTS = {
         {(energy, "TAUGHT_MAX"): 1e9, (score, "TAUGHT_MAX"): 1e9},
     ),
     "no-median": Variant("no running median", {(score, "TYPICAL_DRIFT"): 0.0}),
+    "any-alarm": Variant(
+        "every alarm makes a habit, however far beyond the edge",
+        {(edges, "SURELY"): inf, (edges, "WEAKNESS"): 1.0, (edges, "HABIT"): 0.2, (edges, "HABIT_MAX"): 0.7},
+    ),
     "no-habit": Variant("no habit of alarms", {(edges, "HABIT"): 0.0}),
 }
 

@@ -29,7 +29,7 @@ NOUNS = {"detector.stream.nouns", "detector.stream.definition"}
 HELPERS = {
     "detector.stream.align": {"detector.stream.counters"},
     "detector.stream.counters": {"detector.stream.restarts"},
-    "detector.stream.policy": {"detector.stream.selector"},
+    "detector.stream.policy": {"detector.stream.selector", "detector.stream.shares"},
     "detector.stream.edges": {"detector.stream.calibration", "detector.stream.policy"},
     "detector.stream.drift": {"detector.stream.calibration"},
     "detector.stream.ledger": {"detector.stream.calibration", "detector.stream.chance"},

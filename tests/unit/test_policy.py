@@ -10,6 +10,7 @@ from detector.stream.policy import BREACH_SCORE, Policies
 from detector.stream.scaling import CLIP
 from detector.stream.score import Scorer
 from detector.stream.selector import Selectors
+from detector.stream.shares import Shares
 from tests.support.streams import calibration, definition, feed, judge, onsets_and_closures
 
 KNOWN = (("r",), ("other",), ("third",))
@@ -48,6 +49,32 @@ def counts_at_all(stream, observed, expected):
 
 NOTHING = 1e-4
 """A score that says nothing."""
+
+
+# Whose budget
+
+
+def test_those_who_share_a_label_have_the_budget_together():
+    stream = definition(LEVEL, entity=("device", "port"), budget_of="device", budget=6.0)
+    made = Policies(stream)
+    made.resize(4)
+    for row, entity in enumerate([("a", "1"), ("a", "2"), ("a", "3"), ("b", "1")]):
+        made.admit(row, entity)
+    assert made.budget.tolist() == [2.0, 2.0, 2.0, 6.0]
+    made.forget(np.array([1, 3]))
+    made.admit(1, ("c", "1"))
+    assert made.budget[[0, 1, 2]].tolist() == [3.0, 6.0, 3.0]
+
+
+def test_labels_without_end_cost_no_more_than_those_that_live():
+    shares = Shares(0)
+    shares.resize(3)
+    for number in range(1000):
+        row = number % 3
+        shares.forget(np.array([row]))
+        shares.admit(row, (f"device{number}",))
+    assert shares.members.tolist() == [1, 1, 1]
+    assert len(shares._members) <= 4
 
 
 # Which entities

@@ -152,6 +152,7 @@ MESSAGES = {
     " of a counter the increase counts",
     "uptime-unit-without-uptime": "streams.0: restart.uptime_unit needs uptime",
     "offline-payloads-without-topic": "streams.0: offline_payloads needs offline_topic",
+    "budget-of-an-unknown-label": "streams.0: budget_of: 'site' is no label of the entity",
     "device-entities-beyond-all": "streams.0: device_entities_max is more than entities_max",
     "session-of-an-old-protocol": 'mqtt: session_s needs protocol = "5"',
     "receive-max-of-an-old-protocol": 'mqtt: receive_max needs protocol = "5"',
