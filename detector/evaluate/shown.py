@@ -16,9 +16,9 @@ from detector.evaluate.traces import Span, Trace
 from detector.stream.definition import Definition
 from detector.stream.nouns import Floats
 
-FAULTS_MAX = 100
-FALSE_MAX = 50
-"""Pictures of each kind. Nobody looks at more, and a picture takes some 40 kB."""
+FAULTS_MAX = 500
+FALSE_MAX = 200
+"""Pictures of each kind: all of months of a fleet of servers. Each takes some 40 kB; of more a browser chokes."""
 AROUND_STEPS = 60
 """What is shown before and after an event or an alarm."""
 STEPS_MAX = 2_000
