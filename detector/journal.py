@@ -251,4 +251,5 @@ def _in_words(signal: Signal, observed: float, expected: float, bound: float) ->
     against = f"expected {expected:.4g}"
     if not math.isnan(bound):
         against = f"{'above' if observed > bound else 'below'} {broken_key(observed, bound)} {bound:.4g}"
-    return f"{signal.name} {observed:.4g} {against} {signal.unit}".rstrip()
+    value = "not seen," if math.isnan(observed) else f"{observed:.4g}"
+    return f"{signal.name} {value} {against} {signal.unit}".rstrip()

@@ -46,7 +46,7 @@ def tell_spells(
 def _facts(spell: Spell, units: dict[str, str]) -> dict[str, object]:
     if spell.what is Alarm.SLOW:
         return {"interval_s": round(spell.observed, 3), "expected_s": round(spell.usual, 3)}
-    return {"at": f"{spell.observed:.6g} {units[spell.signal]}".rstrip()}
+    return {"value": f"{spell.observed:.6g} {units[spell.signal]}".rstrip()}
 
 
 def _say_of(definition: Definition, spell: Spell, event: str, level: int, /, **facts: object) -> None:

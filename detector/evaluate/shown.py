@@ -18,7 +18,7 @@ from detector.stream.nouns import Floats
 
 FAULTS_MAX = 500
 FALSE_MAX = 200
-"""Pictures of each kind: all of months of a fleet of servers. Each takes some 40 kB; of more a browser chokes."""
+"""Pictures of each kind: all of months of a fleet of servers. Each takes some 40 kB."""
 AROUND_STEPS = 60
 """What is shown before and after an event or an alarm."""
 STEPS_MAX = 2_000

@@ -182,7 +182,10 @@ def load_for(definition: Definition, directory: Path) -> Bundle:
         raise BundleError(f"{key}: {error}") from None
     if different := differences(loaded.manifest, definition):
         lines = "\n  ".join(different)
-        raise BundleError(f"{key}: {directory} was trained on another stream\n  {lines}")
+        raise BundleError(
+            f"{key}: {directory} was trained on another stream\n  {lines}\ntrain it for this one: "
+            f"detector train DATA --config … --stream {definition.name} --out {directory}"
+        )
     return loaded
 
 

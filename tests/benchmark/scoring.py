@@ -102,7 +102,7 @@ VARIANTS = {
     "middle": Variant("one rate, ten steps", {(score, "RATES"): (0.1, 0.1)}),
     "slow": Variant("one rate, twenty steps", {(score, "RATES"): (0.05, 0.05)}),
     "raw": Variant("the newest step alone", {(score, "RATES"): (1.0, 1.0)}),
-    "lingering": Variant("the slow rate without a bound", {(score, "LINGER_MAX"): inf}),
+    "lingering": Variant("the slow rate without a bound", {(score, "LINGER_MAX"): 1e9}),
     "squares": Variant(
         "squared errors, of ten baselines at most",
         {(score, "energies"): _energies(lambda z: np.minimum(z, 10.0) ** 2)},

@@ -467,7 +467,9 @@ def test_a_bundle_of_another_stream_is_refused_with_the_differences(tmp_path, ve
         bundle.load_for(replace(DEFINITION, step_s=30.0), tmp_path / "bundle")
     assert str(caught.value) == (
         f"streams.interfaces.bundle: {tmp_path / 'bundle'} was trained on another stream\n"
-        "  step_s: bundle 10.0, settings 30.0"
+        "  step_s: bundle 10.0, settings 30.0\n"
+        "train it for this one: detector train DATA --config … --stream interfaces "
+        f"--out {tmp_path / 'bundle'}"
     )
 
 

@@ -45,9 +45,9 @@ def test_a_slow_entity_is_told_with_both_intervals(lines):
 def test_a_stuck_signal_is_told_with_its_value_and_unit(lines):
     ((level, event, facts),) = lines([STUCK])
     assert (level, event) == ("WARNING", "stuck")
-    assert (facts["device"], facts["signal"], facts["at"]) == ("r1", "level", "21.5 °C")
+    assert (facts["device"], facts["signal"], facts["value"]) == ("r1", "level", "21.5 °C")
     ((_, _, unitless),) = lines([STUCK._replace(signal="flow")])
-    assert unitless["at"] == "21.5"
+    assert unitless["value"] == "21.5"
     assert unitless["id"] != facts["id"]
 
 
