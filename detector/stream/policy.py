@@ -32,6 +32,7 @@ SIDES = {"both": 0.0, "above": 1.0, "below": -1.0}
 PLAIN = SignalPolicy("both", 0.0, 0.0, -np.inf, np.inf, 1.0)
 """What holds of a signal of which nobody says anything."""
 ERROR_TINY = 1e-6
+"""So that an error of 0 divides nothing by 0."""
 
 
 def sides(definition: Definition) -> Floats:
@@ -157,10 +158,13 @@ class Policies:
         """Return which deviations count, as of `sides`; `(windows, signals)`, or `(1, signals)` for all."""
         return self._of(row, self._table.lines.side)
 
-    def tolerated(self, row: Ints, observed: Floats, expected: Floats) -> Bools | None:
-        """Return which deviations are too small to count, `(windows, signals)`; None: none is."""
-        if not self._table.tolerates:
-            return None
+    @property
+    def tolerates(self) -> bool:
+        """Whether any deviation is too small to count."""
+        return self._table.tolerates
+
+    def tolerated(self, row: Ints, observed: Floats, expected: Floats) -> Bools:
+        """Return which deviations are too small to count, `(windows, signals)`."""
         lines = self._table.lines
         least, least_ratio = self._of(row, lines.deviation_min), self._of(row, lines.deviation_min_ratio)
         return tolerated(observed, expected, least, least_ratio)

@@ -227,12 +227,11 @@ class Scorer:
         past = newest - np.clip(expected, -CLIP, CLIP)
         usual_past, usual_peers = self.usual_past[row], self.usual_peers[row]
         learnt = self._learnt
-        by_past = energies(
-            surprise * self._share(row, observed, newest, past), usual_past, learnt.least_past, seen
-        )
-        by_peers = energies(
-            alone * self._share(row, observed, newest, alone), usual_peers, learnt.least_peers, seen
-        )
+        aside = newest - self.level[row]
+        share_past = self._share(row, observed, newest, aside, past)
+        share_peers = self._share(row, observed, newest, aside, alone)
+        by_past = energies(surprise * share_past, usual_past, learnt.least_past, seen)
+        by_peers = energies(alone * share_peers, usual_peers, learnt.least_peers, seen)
         self._learn(row, surprise, alone, seen & learn[:, None])
         weight = self._policies.weight(row)
         energy, weights = together(by_past, by_peers), reported.astype(np.float32)
@@ -263,12 +262,13 @@ class Scorer:
         self.typical[row] = typical + np.where(log > typical, step, -step)
         return np.asarray(beyond, dtype=np.float32)
 
-    def _share(self, row: Ints, observed: Floats, newest: Floats, error: Floats) -> Floats:
+    def _share(self, row: Ints, observed: Floats, newest: Floats, aside: Floats, error: Floats) -> Floats:
         """Return how much of each error the policies count, `(windows, signals)`, from 0 to 1."""
-        share = share_aside(self._policies.side(row), newest - self.level[row], error)
+        share = share_aside(self._policies.side(row), aside, error)
+        if not self._policies.tolerates:
+            return share
         expected = unscaled(newest - error, self.center[row], self.scale[row], self._few)
-        tolerated = self._policies.tolerated(row, observed, expected)
-        return share if tolerated is None else np.where(tolerated, np.float32(0.0), share)
+        return np.where(self._policies.tolerated(row, observed, expected), np.float32(0.0), share)
 
     def _learn(self, row: Ints, surprise: Floats, alone: Floats, counts: Bools) -> None:
         """Let baselines and levels learn from errors; `counts` says from which."""

@@ -69,8 +69,14 @@ def episodes(value, normal_after_s, architecture="ewma"):
 
     What comes without a shift too is chance, and left out.
     """
-    by_chance = dict(told_of(lived(LIVED, seed=1), normal_after_s, architecture))
-    return [one for one in told_of(value, normal_after_s, architecture) if one[0] not in by_chance]
+    chance = by_chance(normal_after_s, architecture)
+    return [one for one in told_of(value, normal_after_s, architecture) if one[0] not in chance]
+
+
+@cache
+def by_chance(normal_after_s, architecture):
+    """Return when r1 is alarmed of though nothing shifts."""
+    return {after_s for after_s, _ in told_of(lived(LIVED, seed=1), normal_after_s, architecture)}
 
 
 def told_of(value, normal_after_s, architecture):
