@@ -47,7 +47,7 @@ from detector.planner import Planner
 from detector.recorders import Recorders
 from detector.settings import Settings, SettingsError, password
 from detector.stream.bench import Judge
-from detector.stream.nouns import Bools, Floats, Message, Outcome, Reconstruct
+from detector.stream.nouns import Bools, Doubles, Floats, Message, Outcome, Reconstruct
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 from detector.stream_settings import StreamSettings
@@ -165,9 +165,9 @@ class Daemon:
     def _timed(self, judge: Judge) -> Judge:
         inner = judge.reconstruct
 
-        def timed(value: Floats, seen: Bools) -> Floats:
+        def timed(value: Floats, seen: Bools, end_s: Doubles) -> Floats:
             with self._durations.inference.time():
-                return inner(value, seen)
+                return inner(value, seen, end_s)
 
         reconstruct: Reconstruct = timed
         return Judge(reconstruct, judge.calibration)

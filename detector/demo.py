@@ -93,7 +93,7 @@ def _train(console: Console, directory: Path, config: Path, stream: str) -> None
         "--stream",
         stream,
     ]
-    words += ["--out", directory / "bundles" / stream, "--epochs", str(EPOCHS)]
+    words += ["--out", directory / "bundles" / stream, "--architecture", "conv1d", "--epochs", str(EPOCHS)]
     console.print(f"[bold]$ detector {' '.join(map(str, words))}[/bold]", highlight=False, soft_wrap=True)
     subprocess.run(_command(*words), check=True)  # noqa: S603 -- our own program
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector import __version__
+from detector.model.design import BASELINES
 from detector.model.manifest import check
 from detector.model.trained import described, differences
 from detector.stream.definition import Definition
@@ -37,8 +38,6 @@ if TYPE_CHECKING:  # whether a bundle is whole is said without numpy
 FORMAT = 4
 """1 had one error, and an edge for each entity."""
 MANIFEST = "manifest.json"
-BASELINES = ("ewma", "pca")
-"""Architectures that are no networks; they run without TensorFlow."""
 CHAMPION = "champion"
 MANIFEST_BYTES_MAX = 16 << 20
 """A hundred thousand entities with long names are some 5 MB."""

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from detector.model import baselines
-from detector.model.bundle import BASELINES, Bundle, BundleError
+from detector.model.bundle import Bundle, BundleError
+from detector.model.design import BASELINES
+from detector.model.phases import PHASES, phases
 from detector.stream.bench import Judge
-from detector.stream.nouns import Bools, Floats, Reconstruct
+from detector.stream.nouns import Bools, Doubles, Floats, Reconstruct
 
 BATCH_MAX = 1024
 """Windows a call; throughput is flat beyond (258 k windows/s at 1,024 on two cores)."""
@@ -32,35 +34,41 @@ def load_judge(bundle: Bundle) -> Judge:
     stream = bundle.manifest["stream"]
     if bundle.manifest["architecture"] in BASELINES:
         try:
-            baseline = baselines.read(bundle.network_path, stream["window_steps"], len(stream["signals"]))
+            baseline = baselines.read(
+                bundle.network_path, stream["window_steps"], len(stream["signals"]), stream["step_s"]
+            )
         except ValueError as error:
             raise BundleError(f"{bundle.network_path}: {error}") from None
         return Judge(baseline, calibration)
-    reconstruct = runner(load_network(bundle.network_path))
+    reconstruct = runner(load_network(bundle.network_path), stream["step_s"])
     warm_up(reconstruct, stream["window_steps"], len(stream["signals"]))
     return Judge(reconstruct, calibration)
 
 
-def runner(network: Any) -> Reconstruct:
+def runner(network: Any, step_s: float) -> Reconstruct:
     """Return a function that expects the newest step of windows with a Keras network."""
     import tensorflow as tf  # noqa: PLC0415 -- costs seconds and 500 MB
 
-    def newest_step(values: Any, seen: Any) -> Any:
-        return network([values, tf.cast(seen, tf.float32)], training=False)[:, -1]
+    def newest_step(values: Any, seen: Any, *when: Any) -> Any:
+        return network([values, tf.cast(seen, tf.float32), *when], training=False)[:, -1]
 
-    _, steps, signals = network.input_shape[0]
+    steps, signals = network.inputs[0].shape[1:]
+    told_when = len(network.inputs) > 2  # noqa: PLR2004 -- values, seen, and the time of day and week
     shape = (None, steps, signals)
     signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.bool)]
+    signature += [tf.TensorSpec((None, steps, PHASES), tf.float32)] * told_when
     newest = tf.function(newest_step, input_signature=signature)
 
-    def reconstruct(value: Floats, seen: Bools) -> Floats:
+    def reconstruct(value: Floats, seen: Bools, end_s: Doubles) -> Floats:
         expected = np.empty((len(value), value.shape[2]), np.float32)
         for start in range(0, len(value), BATCH_MAX):
             part = slice(start, start + BATCH_MAX)
-            count = len(value[part])
+            given = [value[part], seen[part]]
+            if told_when:
+                given.append(phases(end_s[part], steps, step_s))
+            count = len(given[0])
             padding = ((0, _padded(count) - count), (0, 0), (0, 0))
-            answer = newest(np.pad(value[part], padding), np.pad(seen[part], padding))
-            expected[part] = answer.numpy()[:count]
+            expected[part] = newest(*(np.pad(one, padding) for one in given)).numpy()[:count]
         return expected
 
     return reconstruct
@@ -85,7 +93,7 @@ def warm_up(reconstruct: Reconstruct, window_steps: int, signals: int) -> None:
     count = BATCH_MIN
     while count <= BATCH_MAX:
         shape = (count, window_steps, signals)
-        reconstruct(np.zeros(shape, np.float32), np.zeros(shape, bool))
+        reconstruct(np.zeros(shape, np.float32), np.zeros(shape, bool), np.zeros(count))
         count *= 2
 
 

@@ -231,15 +231,17 @@ class Bench:
 
     def _expect(self, closed: list[Closed]) -> Iterator[Floats]:
         """Ask the network once for all windows; return the answer step by step."""
-        asked = [part for part in closed if part.windows is not None]
+        asked = [(part.windows, part.scaled) for part in closed if part.windows is not None]
         if not asked or self._reconstruct is None:
             return iter(())
+        counts = [len(windows.row) for windows, _ in asked]
+        step_s = self._definition.step_s
         expected = self._reconstruct(
-            np.concatenate([part.scaled for part in asked if part.scaled is not None]),
-            np.concatenate([part.windows.seen for part in asked if part.windows is not None]),
+            np.concatenate([scaled for _, scaled in asked if scaled is not None]),
+            np.concatenate([windows.seen for windows, _ in asked]),
+            np.repeat([windows.step * step_s for windows, _ in asked], counts),
         )
-        ends = np.cumsum([len(part.windows.row) for part in asked if part.windows is not None])
-        return iter(np.split(expected, ends[:-1]))
+        return iter(np.split(expected, np.cumsum(counts)[:-1]))
 
     def _explain(self, scores: Scores | None) -> None:
         """Keep the newest scored step of each open episode, and the worst one."""

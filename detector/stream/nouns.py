@@ -287,10 +287,11 @@ class Outcome:
 class Reconstruct(Protocol):
     """The one thing the core asks of a network."""
 
-    def __call__(self, value: Floats, seen: Bools) -> Floats:
+    def __call__(self, value: Floats, seen: Bools, end_s: Doubles) -> Floats:
         """Return the expected newest step `(windows, signals)`.
 
         Args:
             value: Scaled windows `(windows, steps, signals)`.
             seen: Which cells were seen, same shape.
+            end_s: The time of their newest step, `(windows,)`.
         """

@@ -7,18 +7,31 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from detector.edge import recording
 from detector.edge.calendar import CalendarError
+from detector.model import bundle
+from detector.model.design import usual
 from detector.planner import Planner
 from detector.settings import Settings, SettingsError
 from detector.stream.definition import Definition
 from detector.train import dataset, infer
 from detector.train.maintained import maintained
-from detector.train.trainer import check, without_missing
+from detector.train.search import Candidate, Limits
+from detector.train.select import Selection
+from detector.train.timeline import Timeline
+from detector.train.trainer import AUTO, UNPROVEN, check, past_of, search, without_missing
 from detector.train.trainer import train as train_bundle
 
 
@@ -32,35 +45,78 @@ def train(asked: argparse.Namespace, settings: Settings | None) -> int:
         f"{len(data.time_s)} records of {len(data.entities)} entities, {signals} signals, "
         f"step {definition.step_s:g} s, window {definition.window_steps} steps"
     )
-    with progress_bar(talk) as bar:
-        task = bar.add_task("training", total=asked.epochs, loss="")
+    past = past_of(data, definition)
+    selection = None
+    if asked.architecture == AUTO:
+        selection = _search(asked, past, data, talk)
+        design = selection.design
+    else:
+        design = usual(asked.architecture, found)
+        if not design.is_baseline:
+            talk.print(f"{design.architecture} {UNPROVEN}", highlight=False)
+    with _bar(talk) as bar:
+        task = bar.add_task(f"training {design.architecture}", total=asked.epochs, told="")
 
         def tell(epoch: int, epochs: int, loss: float, held_out: float) -> None:
-            bar.update(task, completed=epoch, total=epochs, loss=f"loss {loss:.4f}, held out {held_out:.4f}")
+            bar.update(task, completed=epoch, total=epochs, told=f"loss {loss:.4f}, held out {held_out:.4f}")
 
         version, fitted = train_bundle(
             data,
-            definition,
+            past,
             asked.out,
-            architecture=asked.architecture,
+            design,
             seed=asked.seed,
             epochs=asked.epochs,
             progress=tell,
+            selection=selection,
         )
         epochs = fitted.metrics.get("epochs", 1.0)  # a baseline has none
         bar.update(task, completed=epochs, total=epochs)
-    print(version)  # noqa: T201 -- the result
+    if asked.json:
+        manifest = bundle.load(version).manifest
+        facts = {name: manifest.get(name) for name in ("architecture", "design", "selection", "held_out")}
+        sys.stdout.write(orjson.dumps({"version": str(version), **facts}).decode() + "\n")
+    else:
+        print(version)  # noqa: T201 -- the result
     return 0
 
 
-def progress_bar(console: Console) -> Progress:
-    """Return a bar that shows a column `loss`."""
+def _search(asked: argparse.Namespace, past: Timeline, data: dataset.Dataset, talk: Console) -> Selection:
+    """Search for a design, and say what is found."""
+    limits = Limits(asked.trials, asked.search_time, asked.jobs)
+    with _bar(talk) as bar:
+        task = bar.add_task("searching", total=1.0, told="")
+
+        def tell(one: Candidate, share: float) -> None:
+            bar.update(task, completed=share, told=f"{one.design.architecture} {one.found:.1%}")
+            if one.finished:
+                talk.print(f"{one.design}: {one.found:.1%} of the injected faults", highlight=False)
+
+        selection = search(
+            past,
+            data,
+            asked.out,
+            among=asked.among,
+            seed=asked.seed,
+            epochs=asked.epochs,
+            limits=limits,
+            tell=tell,
+        )
+        bar.update(task, completed=1.0)
+    talk.print(selection.why, highlight=False)
+    return selection
+
+
+def _bar(console: Console) -> Progress:
+    """Return a bar with the time that is left, and a column `told`."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
-        TextColumn("{task.fields[loss]}"),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         console=console,
     )
 

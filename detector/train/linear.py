@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from detector.model.baselines import Baseline
+from detector.model.baselines import PROFILES, Baseline, times_of
 from detector.stream.nouns import Bools, Doubles, Floats
 
 LAGS_MAX = 10
@@ -19,23 +20,30 @@ EWMA_RATES = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 RIDGE = 0.01
 """The least variance that is left to chance, in squared robust deviations."""
 
-Parts = Iterable[tuple[Floats, Bools]]
-"""Scaled windows `(windows, steps, signals)` and what of them was seen."""
+PROFILE_PRIOR = 50.0
+"""Windows of a time of the day that make what is usual at it half believed."""
+
+Parts = Iterable[tuple[Floats, Bools, Doubles]]
+"""Scaled windows `(windows, steps, signals)`, what of them was seen, and the time of their newest step."""
 
 
-def lags_of(window_steps: int, signals: int) -> int:
-    """Return how many past steps a linear expectation looks at."""
-    return max(1, min(LAGS_MAX, window_steps - 1, COLUMNS_MAX // signals - 1))
+def lags_of(window_steps: int, signals: int, ahead: int = 1) -> int:
+    """Return how many past steps a linear expectation looks at, of a step that is so many ahead of them."""
+    return max(1, min(LAGS_MAX, window_steps - ahead, COLUMNS_MAX // signals - 1))
 
 
 class _Moments:
-    """Mean and covariance of the last steps of windows, laid side by side, the newest last."""
+    """Mean and covariance of the last steps of windows, laid side by side, the newest last.
 
-    def __init__(self, parts: Parts, steps: int) -> None:
+    Of the newest `ahead` only the last counts.
+    """
+
+    def __init__(self, parts: Parts, lags: int, ahead: int) -> None:
         sums: list[Doubles] = []
         squares, count = np.zeros((1, 1)), 0
-        for value, _ in parts:
-            rows = value[:, -steps:].reshape(len(value), -1).astype(np.float64)
+        for value, _, _ in parts:
+            steps = np.r_[-ahead - lags : -ahead, -1]
+            rows = value[:, steps].reshape(len(value), -1).astype(np.float64)
             count += len(rows)
             sums.append(rows.sum(axis=0))
             squares = squares + rows.T @ rows
@@ -43,13 +51,13 @@ class _Moments:
         self.covariance: Doubles = squares / count - np.outer(self.mean, self.mean)
 
 
-def pca(training: Parts, held_out: Parts, lags: int) -> Baseline:
+def pca(training: Parts, held_out: Parts, lags: int, ahead: int = 1) -> Baseline:
     """Return the expectation of probabilistic principal components.
 
-    The newest step given the ones before, under the covariance of `k` components and a rest that
-    is noise; `k` is what errs least on the held-out windows.
+    The newest step given those that are `ahead` and more steps before it, under the covariance of `k`
+    components and a rest that is noise; `k` is what errs least on the held-out windows.
     """
-    known, new = _Moments(training, lags + 1), _Moments(held_out, lags + 1)
+    known, new = _Moments(training, lags, ahead), _Moments(held_out, lags, ahead)
     value, vector = np.linalg.eigh(known.covariance)
     explained = np.cumsum(value[::-1]) / max(float(value.sum()), RIDGE)
     width = len(value)
@@ -76,17 +84,55 @@ def pca(training: Parts, held_out: Parts, lags: int) -> Baseline:
     return Baseline(weights.reshape(lags, -1, width - past).astype(np.float32), bias.astype(np.float32))
 
 
-def ewma(training: Parts) -> Baseline:
-    """Return the expectation of an exponentially weighted mean; each signal has the rate that errs least."""
-    parts = list(training)
-    steps = parts[0][0].shape[1]
-    age = np.arange(steps - 2, -1, -1)
-    kernels = [rate * (1.0 - rate) ** age for rate in EWMA_RATES]
-    kernels = [(kernel / kernel.sum()).astype(np.float32) for kernel in kernels]
-    missed = np.zeros((len(kernels), parts[0][0].shape[2]))
-    for value, seen in parts:
-        for index, kernel in enumerate(kernels):
-            error = value[:, -1] - np.einsum("nls,l->ns", value[:, :-1], kernel)
-            missed[index] += np.where(seen[:, -1], np.abs(error), 0.0).sum(axis=0)
-    weights = np.stack(kernels)[missed.argmin(axis=0)].T
+def ewma(training: Parts, ahead: int = 1) -> Baseline:
+    """Return the expectation of an exponentially weighted mean; each signal has the rate that errs least.
+
+    Of the steps that are `ahead` and more before the newest.
+    """
+    return _rated(((value, seen) for value, seen, _ in training), ahead)
+
+
+def seasonal(training: Callable[[], Parts], times: int, step_s: float) -> Baseline:
+    """Return the expectation of what is usual at the time of day or week, and of a mean of what is left.
+
+    Args:
+        training: Gives the windows, as often as it is asked.
+        times: How many times the profile has, see `baselines.PROFILES`.
+        step_s: The time of a step.
+    """
+    assert times in PROFILES
+    total: Doubles = np.zeros((0, 0))
+    count = total
+    for value, seen, end_s in training():
+        if not len(total):
+            total, count = np.zeros((2, times, value.shape[2]))
+        time = times_of(end_s, 1, step_s, times)[:, 0]
+        np.add.at(total, time, np.where(seen[:, -1], value[:, -1], np.float32(0.0)))
+        np.add.at(count, time, seen[:, -1])
+    mean = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
+    usual = (total - count * mean) / (count + PROFILE_PRIOR)
+    profile = usual.astype(np.float32)
+
+    def left() -> Iterator[tuple[Floats, Bools]]:
+        for value, seen, end_s in training():
+            yield value - profile[times_of(end_s, value.shape[1], step_s, times)], seen
+
+    return replace(_rated(left()), profile=profile, step_s=step_s)
+
+
+def _rated(training: Iterable[tuple[Floats, Bools]], ahead: int = 1) -> Baseline:
+    """Return the weighted mean, with the rate of each signal that errs least."""
+    missed: Doubles | float = 0.0
+    kernels: list[Floats] = []
+    for value, seen in training:
+        kernels = kernels or _kernels(value.shape[1] - ahead)
+        errors = [value[:, -1] - np.einsum("nls,l->ns", value[:, :-ahead], kernel) for kernel in kernels]
+        missed = missed + np.array([np.where(seen[:, -1], np.abs(one), 0.0).sum(axis=0) for one in errors])
+    weights = np.stack(kernels)[np.argmin(missed, axis=0)].T
     return Baseline(np.ascontiguousarray(weights), np.zeros(weights.shape[1], np.float32))
+
+
+def _kernels(lags: int) -> list[Floats]:
+    age = np.arange(lags - 1, -1, -1)
+    kernels = [rate * (1.0 - rate) ** age for rate in EWMA_RATES]
+    return [(kernel / kernel.sum()).astype(np.float32) for kernel in kernels]

@@ -83,7 +83,8 @@ def _groups(series: Sequence[Doubles]) -> list[list[Doubles]]:
         groups[-1].append(one)
         room -= len(one)
     if len(groups) > 1 and room > 0:  # the last is too short: it goes with the one before
-        groups[-2] += groups.pop()
+        rest = groups.pop()
+        groups[-1] += rest
     return groups
 
 

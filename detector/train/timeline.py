@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -41,10 +42,20 @@ class Timeline:
         at, entity = np.nonzero((full & enough & np.any(self.seen, axis=2)).T)
         return entity, at
 
-    def windows(self, entity: Ints, end: Ints) -> tuple[Floats, Bools]:
-        """Return the windows of entities that end at positions, `(windows, steps, signals)`."""
-        steps = end[:, None] + np.arange(1 - self.definition.window_steps, 1)
-        return self.value[entity[:, None], steps], self.seen[entity[:, None], steps]
+
+def save(past: Timeline, directory: Path) -> None:
+    """Write the arrays of a timeline into a directory, where several processes can map them."""
+    for name in _ARRAYS:
+        np.save(directory / f"{name}.npy", getattr(past, name), allow_pickle=False)
+
+
+def load(directory: Path, definition: Definition, entities: tuple[Entity, ...]) -> Timeline:
+    """Return a timeline whose arrays are mapped from a directory, to be read."""
+    arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+    return Timeline(definition, entities, **arrays)
+
+
+_ARRAYS = ("step", "value", "seen", "born")
 
 
 def timeline(dataset: Dataset, definition: Definition) -> Timeline:

@@ -2,39 +2,126 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from detector import __version__
 from detector.model import bundle
+from detector.model.design import Design
+from detector.model.trained import described
 from detector.stream.definition import Definition
 from detector.train.dataset import Dataset, DatasetError
-from detector.train.fit import Fitted, Progress, fit
+from detector.train.fit import Fitted, fit
+from detector.train.judge import folds
+from detector.train.learn import Progress
+from detector.train.search import ALWAYS, Candidate, Limits, Search, Tell
+from detector.train.select import Selection, select
 from detector.train.timeline import Timeline, timeline
+from detector.train.workers import Workers
+
+AUTO = "auto"
+UNPROVEN = f"was not held against {' and '.join(ALWAYS)}; --architecture {AUTO} does"
+SEARCH_EPOCHS = 12
+"""Of a candidate; the one that is chosen learns for as long as it gets better."""
+SEARCHES = ".search"
+"""Where in a bundle the searches are that were not finished."""
 
 
-def train(
-    dataset: Dataset,
-    definition: Definition,
-    out: Path,
-    *,
-    architecture: str,
-    seed: int,
-    epochs: int,
-    progress: Progress,
-) -> tuple[Path, Fitted]:
-    """Train on the records of a dataset that are marked for it, and add a version to the bundle `out`.
+def past_of(dataset: Dataset, definition: Definition) -> Timeline:
+    """Return the timeline of the records of a dataset that are marked to be learnt from.
 
     Raises:
         DatasetError: The data does not do; the message says what would.
     """
     check(dataset, definition)
-    past = timeline(dataset.only(dataset.train), definition)
-    fitted = fit(past, architecture, seed, epochs, progress)
-    return bundle.save(
-        out, fitted.network, fitted.calibration, definition, _facts(dataset, past, fitted, seed)
-    ), fitted
+    return timeline(dataset.only(dataset.train), definition)
+
+
+def search(
+    past: Timeline,
+    dataset: Dataset,
+    out: Path,
+    *,
+    among: Sequence[str],
+    seed: int,
+    epochs: int,
+    limits: Limits,
+    tell: Tell,
+) -> Selection:
+    """Choose a design for a timeline, of the architectures `among`.
+
+    A search that was interrupted goes on where it was; one that came to its end leaves nothing behind.
+
+    Raises:
+        DatasetError: There is too little data to judge anything by.
+    """
+    if not folds(past):
+        raise DatasetError(
+            f"too little data to choose by: {len(past.step)} steps, and windows of "
+            f"{past.definition.window_steps}. Record longer, or say which --architecture"
+        )
+    asked = (__version__, dataset.sha256, described(past.definition), len(past.step), *among, seed, epochs)
+    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    directory = out / SEARCHES / key[:16]
+    directory.mkdir(parents=True, exist_ok=True)
+    with Workers(past, directory, limits.jobs, min(epochs, SEARCH_EPOCHS)) as workers:
+        found = Search(past, directory, workers, among=among, seed=seed, limits=limits, tell=tell).run()
+    selection = select(found)
+    shutil.rmtree(out / SEARCHES)
+    return selection
+
+
+def train(
+    dataset: Dataset,
+    past: Timeline,
+    out: Path,
+    design: Design,
+    *,
+    seed: int,
+    epochs: int,
+    progress: Progress,
+    selection: Selection | None = None,
+) -> tuple[Path, Fitted]:
+    """Train on a timeline, and add a version to the bundle `out`.
+
+    Raises:
+        DatasetError: There is too little data; the message says how much is missing.
+    """
+    fitted = fit(past, design, seed, epochs, progress)
+    facts = _facts(dataset, past, fitted, seed)
+    facts["selection"] = told(selection) if selection else _unproven(design)
+    return bundle.save(out, fitted.network, fitted.calibration, past.definition, facts), fitted
+
+
+def told(selection: Selection) -> dict[str, Any]:
+    """Return a selection as an entry of a manifest."""
+    return {"why": selection.why, "candidates": [_told(one) for one in selection.candidates]}
+
+
+def _unproven(design: Design) -> dict[str, Any]:
+    """Return the entry of a manifest for a design that somebody asked for."""
+    if design.is_baseline:
+        return {"why": "as was asked for"}
+    return {"why": "as was asked for", "warning": f"{design.architecture} {UNPROVEN}"}
+
+
+def _told(one: Candidate) -> dict[str, Any]:
+    return {
+        "architecture": one.design.architecture,
+        "design": one.design.told(),
+        "finished": one.finished,
+        "found_ratio": [round(result.found, 4) for result in one.results],
+        "error": [round(result.error, 4) for result in one.results],
+        "multiplications": one.multiplications,
+        "window_us": round(one.window_us, 2),
+    }
 
 
 def check(dataset: Dataset, definition: Definition) -> None:
@@ -55,10 +142,11 @@ def check(dataset: Dataset, definition: Definition) -> None:
         raise DatasetError("no record is marked `train`")
 
 
-def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[str, object]:
+def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[str, Any]:
     time_s = dataset.time_s[dataset.train]
     return {
-        "architecture": fitted.architecture,
+        "architecture": fitted.design.architecture,
+        "design": fitted.design.told(),
         "seed": seed,
         "data": {
             "sha256": dataset.sha256,
@@ -72,13 +160,13 @@ def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[
             },
         },
         "held_out": {name: round(value, 6) for name, value in fitted.metrics.items()},
-        "versions": _versions(fitted.architecture),
+        "versions": _versions(fitted.design),
     }
 
 
-def _versions(architecture: str) -> dict[str, str]:
+def _versions(design: Design) -> dict[str, str]:
     versions = {"numpy": np.__version__}
-    if architecture not in bundle.BASELINES:
+    if not design.is_baseline:
         import keras  # noqa: PLC0415 -- loaded by the training already
         import tensorflow as tf  # noqa: PLC0415 -- same
 

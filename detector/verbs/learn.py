@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.arguments import OK, Verbs, above_zero, add_verb, load_settings, natural, positive
+from detector.arguments import OK, Verbs, above_zero, add_verb, cores, load_settings, natural, positive
+from detector.model.design import ARCHITECTURES, NETWORKS
+
+AUTO = "auto"
 
 if TYPE_CHECKING:
     from detector.model.bundle import Bundle
@@ -22,10 +25,26 @@ def train(verbs: Verbs) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle's directory")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings that define the stream")
     parser.add_argument("--stream", metavar="NAME", help="which of its streams; without, one is inferred")
-    what = "a network (default conv1d), or a baseline that it has to be better than: pca, ewma"
-    parser.add_argument("--architecture", default="conv1d", choices=["conv1d", "pca", "ewma"], help=what)
-    parser.add_argument("--seed", type=int, default=0, help="same seed and data, same network (default 0)")
-    parser.add_argument("--epochs", type=positive, default=60, help="at most (default 60)")
+    add = parser.add_argument
+    what = "default: what a search finds to be best, a network only if it is better than pca and ewma"
+    add("--architecture", default=AUTO, choices=[AUTO, *ARCHITECTURES], help=what)
+    add("--among", type=_networks, default=NETWORKS, metavar="NAME,...", help="networks that are searched")
+    add("--search-time", type=above_zero, default=300.0, metavar="SECONDS", help="of a search (default 300)")
+    trials = "networks that a search tries at most (default 100)"
+    add("--trials", type=positive, default=100, metavar="N", help=trials)
+    jobs = "processes of a search, 1 GB each and the data (default: one a core)"
+    add("--jobs", type=positive, default=cores(), metavar="N", help=jobs)
+    add("--seed", type=int, default=0, help="same seed and data, same network (default 0)")
+    add("--epochs", type=positive, default=60, help="at most (default 60)")
+    add("--json", action="store_true", help="the result for programs, in the place of the version's path")
+
+
+def _networks(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in NETWORKS]:
+        known = ", ".join(NETWORKS)
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no network; known: {known}")
+    return names
 
 
 def _trained(asked: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 
 from detector.stream.bench import Judge
 from detector.stream.groups import Groups
-from detector.stream.nouns import Bools, Entity, Floats, Outcome, Samples
+from detector.stream.nouns import Bools, Doubles, Entity, Floats, Outcome, Samples
 from detector.stream.pipeline import StreamPipeline
 from tests.support.streams import GAUGE, calibration, definition
 
@@ -29,7 +29,7 @@ STEP_S, START_S = 10.0, 1_760_000_000.0
 WEEK_S = 7 * 86400.0
 
 
-def nothing(value: Floats, _seen: Bools) -> Floats:
+def nothing(value: Floats, _seen: Bools, _end_s: Doubles) -> Floats:
     """Expect what was last seen."""
     return value[:, -2]
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from detector.stream.bench import Judge
 from detector.stream.definition import Definition, Layout, Signal
-from detector.stream.nouns import Bools, Drop, Floats, Message
+from detector.stream.nouns import Bools, Doubles, Drop, Floats, Message
 from detector.stream.pipeline import StreamPipeline
 from detector.stream.streams import Streams
 from tests.support.streams import calibration
@@ -60,7 +60,7 @@ KEYED = Definition(
 )
 
 
-def expected_zero(value: Floats, seen: Bools) -> Floats:
+def expected_zero(value: Floats, seen: Bools, end_s: Doubles) -> Floats:
     return np.zeros((len(value), value.shape[2]), np.float32)
 
 

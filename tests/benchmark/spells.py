@@ -202,7 +202,7 @@ def tell_cost(rows: int) -> None:
     definition = Definition(
         "cost", ("device",), signals, STEP_S, 60, silence_s=SILENCE_AUTO, clock="data", entities_max=rows
     )
-    judge = Judge(lambda value, _: np.zeros((len(value), SIGNALS), np.float32), calibration(SIGNALS))
+    judge = Judge(lambda value, *_: np.zeros((len(value), SIGNALS), np.float32), calibration(SIGNALS))
     stream, rng, spent_s = StreamPipeline(definition, judge), np.random.default_rng(0), [0.0]
     every = stream.rows_of([(str(index),) for index in range(rows)])
     parts = (stream.bench.silence, ("hear", "fall", "turns", "excuse")), (stream.bench.spells, ("take",))

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from detector.evaluate.offline import outcomes
+from detector.model.design import Design
 from detector.settings import load
 from detector.simulate.fabric import simulate
 from detector.simulate.output import stream_settings, write
@@ -142,7 +143,7 @@ def simulated(directory: Path, stream: str, seed: int, days: int, plan: Any) -> 
 
 def learnt(data: Dataset, definition: Definition) -> Judge:
     """Return a judge of what is marked for training."""
-    fitted = fit(timeline(data.only(data.train), definition), "ewma", 0, 1, lambda *_: None)
+    fitted = fit(timeline(data.only(data.train), definition), Design("ewma"), 0, 1, lambda *_: None)
     return Judge(fitted.network, fitted.calibration)
 
 
@@ -163,7 +164,7 @@ def tell_cost(rows: int) -> None:
     known = [(str(index),) for index in range(rows)]
     days = Days(np.zeros((rows, SIGNALS), np.float32), np.ones(SIGNALS, np.float32))
     of = replace(calibration(SIGNALS, known), days=days)
-    judge = Judge(lambda value, _: np.zeros((len(value), SIGNALS), np.float32), of)
+    judge = Judge(lambda value, *_: np.zeros((len(value), SIGNALS), np.float32), of)
     stream, rng, spent_s = StreamPipeline(definition, judge), np.random.default_rng(0), list[float]()
     every = stream.rows_of(known)
     stream.bench._keep_books = _timed(stream.bench._keep_books, spent_s)

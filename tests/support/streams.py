@@ -10,7 +10,7 @@ import numpy as np
 from detector.stream.bench import Judge
 from detector.stream.calibration import Calibration, Tail
 from detector.stream.definition import Definition, Signal
-from detector.stream.nouns import Batch, Bools, Entity, Floats, Outcome, Samples
+from detector.stream.nouns import Batch, Bools, Doubles, Entity, Floats, Outcome, Samples
 from detector.stream.pipeline import StreamPipeline
 
 GAUGE = Signal("level")
@@ -103,7 +103,7 @@ class Recorder:
     def __init__(self) -> None:
         self.asked: list[tuple[Floats, Bools]] = []
 
-    def __call__(self, value: Floats, seen: Bools) -> Floats:
+    def __call__(self, value: Floats, seen: Bools, end_s: Doubles) -> Floats:
         self.asked += zip(value.copy(), seen.copy(), strict=True)
         return np.zeros((len(value), value.shape[2]), np.float32)
 

@@ -11,6 +11,7 @@ import pytest
 
 from detector.model import bundle, networks, runtime
 from detector.model.bundle import BundleError
+from detector.model.design import Design
 from detector.model.trained import definition_of, differences
 from detector.stream.calibration import Calibration, Days, Tail
 from detector.stream.definition import BITS_AUTO, SILENCE_AUTO, Definition, Signal, Witness
@@ -488,12 +489,14 @@ KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't acce
 
 @KERAS
 def test_a_keras_network_comes_back_and_judges_as_before(tmp_path):
-    network = networks.conv1d(DEFINITION.window_steps, len(DEFINITION.signals), 3)
+    network = networks.build(Design("conv1d"), DEFINITION.window_steps, len(DEFINITION.signals), 3)
     version = save(tmp_path, network)
     value = np.random.default_rng(0).normal(size=(3, 8, 2)).astype(np.float32)
     seen = np.ones(value.shape, bool)
     judge = runtime.load_judge(bundle.load(version))
-    np.testing.assert_array_equal(judge.reconstruct(value, seen), runtime.runner(network)(value, seen))
+    end_s = np.zeros(3)
+    expected = runtime.runner(network, DEFINITION.step_s)(value, seen, end_s)
+    np.testing.assert_array_equal(judge.reconstruct(value, seen, end_s), expected)
     assert judge.calibration.pool_typical == 1.25
 
 

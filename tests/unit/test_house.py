@@ -208,6 +208,7 @@ HEAVY_ALLOWED = {
     "detector.model.networks",
     "detector.model.runtime",
     "detector.train.fit",
+    "detector.train.learn",
     "detector.train.trainer",
 }
 IMPURE = {"time", "os", "io", "pathlib", "logging", "threading", "socket", "random", "subprocess", "asyncio"}

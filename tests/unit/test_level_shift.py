@@ -17,6 +17,7 @@ from math import inf
 import numpy as np
 import pytest
 
+from detector.model.design import Design
 from detector.stream.bench import Judge
 from detector.stream.nouns import Samples
 from detector.stream.pipeline import StreamPipeline
@@ -60,7 +61,7 @@ def judge(architecture):
     past = Timeline(
         stream(NORMAL_AFTER_S), ROUTERS, step, value, np.ones(value.shape, bool), np.zeros(len(ROUTERS), int)
     )
-    fitted = fit(past, architecture, seed=0, epochs=1, progress=lambda *_: None)
+    fitted = fit(past, Design(architecture), seed=0, epochs=1, progress=lambda *_: None)
     return Judge(fitted.network, fitted.calibration)
 
 

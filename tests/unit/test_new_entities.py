@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from detector.model.design import Design
 from detector.stream.acquaintance import DOUBT, Acquaintance
 from detector.stream.bench import Judge
 from detector.stream.calibration import WEEK_S
@@ -51,7 +52,7 @@ def judge():
     step = int(START_S / STEP_S) + 1 + np.arange(TRAINED)
     names = tuple((f"known{index}",) for index in range(KNOWN))
     past = Timeline(STREAM, names, step, value, np.ones(value.shape, bool), np.zeros(KNOWN, int))
-    fitted = fit(past, "pca", seed=0, epochs=1, progress=lambda *_: None)
+    fitted = fit(past, Design("pca"), seed=0, epochs=1, progress=lambda *_: None)
     return Judge(fitted.network, fitted.calibration)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detector.stream.calibration import WEEK_S, edge
-from detector.train.tails import opening, peaks_over, tails
+from detector.train.tails import _groups, opening, peaks_over, tails
 from tests.support.streams import GAUGE, definition
 
 STREAM = definition(GAUGE, close_steps=5)
@@ -69,3 +69,10 @@ def test_short_series_are_looked_at_together_and_none_is_a_tail_too():
 def test_a_score_that_is_far_above_opens_at_once():
     stream = definition(GAUGE, open_at_once=2.0)
     assert opening(np.array([0.0, 0.0, 5.0, 1.0]), stream) == pytest.approx([5.0 - np.log(2.0), 1.0])
+
+
+def test_a_short_rest_goes_with_the_group_before_it_and_none_is_lost():
+    long, other, rest = (np.full(count, float(count)) for count in (6000, 5500, 300))
+    groups = _groups([long, other, rest])
+    assert [[len(one) for one in group] for group in groups] == [[6000], [5500, 300]]
+    assert [[len(one) for one in group] for group in _groups([long, rest])] == [[6000, 300]]

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from detector.stream.nouns import Steps
 from detector.stream.window import Ring, carry, enough_seen
-from detector.train.timeline import Timeline
 from tests.support.streams import GAUGE, definition
 
 CELL = st.none() | st.floats(-(2.0**99), 2.0**99, width=32)
@@ -117,27 +116,6 @@ def test_windows_are_copies():
     push(one, 1, {0: [2.0]})
     push(one, 2, {0: [3.0]})
     assert windows.value[0, :, 0].tolist() == [0, 1]
-
-
-def test_the_windows_of_a_timeline_are_those_of_the_ring():
-    random = np.random.default_rng(0)
-    value, seen = random.normal(size=(20, 2)).astype(np.float32), random.random((20, 2)) < 0.6
-    one = ring(width=2, window_steps=5)
-    past = Timeline(
-        definition(GAUGE, GAUGE, window_steps=5),
-        (("r",),),
-        np.arange(20),
-        carry(value, seen)[None],
-        seen[None],
-        np.zeros(1, np.int64),
-    )
-    shown, masks = past.windows(np.zeros(16, np.int64), np.arange(4, 20))
-    for step in range(20):
-        one.push(Steps(step, np.array([0]), value[step : step + 1], seen[step : step + 1]))
-        if step >= 4:
-            windows = one.windows(step, np.array([0]))
-            np.testing.assert_array_equal(windows.value[0], shown[step - 4])
-            np.testing.assert_array_equal(windows.seen[0], masks[step - 4])
 
 
 def test_nothing_is_carried_over_an_empty_timeline():

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import detector
 from detector.model import bundle, runtime
+from detector.model.design import usual
 from detector.stream.bench import Judge
 from detector.stream.definition import Definition
 from detector.train.dataset import Dataset
-from detector.train.trainer import train
+from detector.train.trainer import past_of, train
 
 SOURCES = ("stream", "train", "model", "simulate")
 """What decides over a bundle or a simulated dataset; who runs it afterwards is always the present source."""
@@ -58,8 +59,9 @@ def judge_of(work: Path, data: Dataset, definition: Definition, architecture: st
     of = f"{data.sha256} {digest.hexdigest()} {definition} {architecture}"
 
     def make(place: Path) -> None:
-        settings = {"architecture": architecture, "seed": SEED, "epochs": EPOCHS_MAX}
-        train(data, definition, place / "bundle", **settings, progress=lambda *_: None)
+        past, design = past_of(data, definition), usual(architecture, len(definition.signals))
+        run = {"seed": SEED, "epochs": EPOCHS_MAX, "progress": lambda *_: None}
+        train(data, past, place / "bundle", design, **run)
 
     place = kept(work, f"{definition.name}-{architecture}", of, make)
     return runtime.load_judge(bundle.load(place / "bundle"))

@@ -1,0 +1,253 @@
+"""Judge a design without labels: folds of a timeline, and the injected faults that are found in them.
+
+Folds go forward in time (blocked, forward chaining): each is learnt from everything before it and judged on
+the block that follows, with a window between them that belongs to neither, so that no step is in both.
+
+    |---- learnt from ----|gap|-- judged --|
+    |---------- learnt from ---------|gap|-- judged --|
+    |------------------ learnt from ------------|gap|-- judged --|
+
+In the judged block the entities live twice: as they were, and as copies with faults (`inject.py`). Both are
+scored by the product's own scorer, calibrated on what was learnt from. The level at which so many episodes
+begin as the budget accepts, in the entities as they were, is the threshold; what of the faults is beyond it
+is found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from detector.model.design import Design
+from detector.stream.calibration import WEEK_S, Calibration
+from detector.stream.nouns import Bools, Doubles, Ints, Reconstruct
+from detector.stream.policy import Policies
+from detector.stream.scaling import few_counts, unscaled
+from detector.stream.score import Scorer
+from detector.train.calibrate import Judged, calibrate
+from detector.train.fit import expect, judged_by
+from detector.train.inject import APART_STEPS, KINDS, SIZES, Fault, inject
+from detector.train.learn import Course, Progress
+from detector.train.scales import Scaling, scaling
+from detector.train.tails import opening, peaks_over
+from detector.train.timeline import Timeline
+from detector.train.windows import Windows, windows_of
+
+FOLDS = 3
+FIRST_SHARE = 0.4
+"""Of the time, what the first fold learns from; the rest is judged block by block."""
+HELD_OUT_SHARE = 0.25
+"""Of what is learnt from, what stops a training early."""
+JUDGED_WINDOWS_MAX = 120_000
+"""Windows of a fold that are judged, without the copies: the newest ones."""
+ENTITIES_MAX = 200
+"""Entities of a fold that are judged, evenly spread."""
+FAULTS_MIN = 720
+"""Faults of a fold: as many copies are made of the entities as it takes, up to `COPIES_MAX`."""
+COPIES_MAX = 8
+EPISODES_MIN = 5
+"""Where the budget accepts fewer episodes in the judged time than this, the threshold lets that many begin:
+fewer say nothing."""
+BUDGETS = (0.5, 1.0, 2.0)
+"""What is found is the mean at these shares of the budget: one threshold alone hangs on one episode."""
+COST_WINDOWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Positions of a timeline: learnt from are those before `split`, judged those from `begin` to `end`."""
+
+    split: int
+    begin: int
+    end: int
+
+
+class Case(NamedTuple):
+    """How many faults of a kind and size were found at the budget, of how many."""
+
+    kind: str
+    size: float
+    found: int
+    faults: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """How a design did in a fold.
+
+    `found` is the share of the injected faults that were found; `error` the mean absolute error of the newest
+    step, in robust deviations; `multiplications` is what expecting a window costs on any machine, `window_us`
+    on this one.
+    """
+
+    found: float
+    cases: list[Case]
+    error: float
+    multiplications: int
+    window_us: float
+    seconds: float
+    course: Course = field(default_factory=Course)
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> FoldResult:
+        """Return what `asdict` and JSON have made of one."""
+        cases = [Case(*case) for case in told["cases"]]
+        return cls(**{**told, "cases": cases, "course": Course(**told["course"])})
+
+
+def folds(past: Timeline, count: int = FOLDS) -> list[Fold]:
+    """Return the folds of a timeline, the earliest first; fewer where there is no room."""
+    window = past.definition.window_steps
+    steps = len(past.step)
+    first = max(int(steps * FIRST_SHARE), 2 * window)
+    edges = np.linspace(first, steps, count + 1).astype(int).tolist()
+    found = [Fold(split, split + window, end) for split, end in pairwise(edges)]
+    return [fold for fold in found if fold.end - fold.begin > window]
+
+
+def judge(
+    past: Timeline, fold: Fold, design: Design, seed: int, epochs: int, progress: Progress
+) -> FoldResult:
+    """Learn from one part of a timeline, and see what is found in another."""
+    begin_s = time.monotonic()
+    entity, end = past.ends()
+    before = end < fold.split
+    learnt = scaling(past, fold.split)
+    windows = windows_of(past, learnt, entity, end)
+    known = windows.part(before)
+    stop = int(fold.split - (fold.split - past.definition.window_steps) * HELD_OUT_SHARE)
+    training, held_out = known.part(known.end < stop), known.part(known.end >= stop)
+    expectation = expect(design, training, held_out, seed=seed, epochs=epochs, progress=progress)
+    newest = known.part(slice(-4 * JUDGED_WINDOWS_MAX, None))
+    calibration = calibrate(past, judged_by(newest, expectation.reconstruct), learnt)
+    block = Block(past, windows, learnt, fold, seed)
+    judged = judged_by(block.windows, expectation.reconstruct)
+    cases, found = block.found(judged, calibration)
+    error = np.abs(judged.newest - judged.expected)[judged.seen & (judged.entity < block.clean)[:, None]]
+    return FoldResult(
+        found=found,
+        cases=cases,
+        error=float(error.mean()),
+        multiplications=expectation.multiplications,
+        window_us=_window_us(windows, expectation.reconstruct),
+        seconds=time.monotonic() - begin_s,
+        course=expectation.course,
+    )
+
+
+class Block:
+    """What a fold is judged on: entities as they were in the first `clean` rows, copies with faults after."""
+
+    def __init__(self, past: Timeline, windows: Windows, learnt: Scaling, fold: Fold, seed: int) -> None:
+        window = past.definition.window_steps
+        chosen = _entities(windows.part((windows.end >= fold.begin) & (windows.end < fold.end)))
+        steps = max(window, min(fold.end - fold.begin, JUDGED_WINDOWS_MAX // max(len(chosen), 1)))
+        part = slice(fold.end - steps - window, fold.end)
+        value, seen = windows.value[chosen, part], past.seen[chosen, part]
+        copies = int(np.clip(np.ceil(FAULTS_MIN * APART_STEPS / (len(chosen) * steps)), 1, COPIES_MAX))
+        hit = np.tile(value, (copies, 1, 1))
+        faults = inject(hit, np.tile(seen, (copies, 1, 1)), window, np.random.default_rng(seed))
+        self.clean = len(chosen)
+        self.faults = [replace(fault, row=fault.row + self.clean) for fault in faults]
+        self._own = np.tile(chosen, copies + 1)
+        self._learnt = learnt
+        entities = tuple(past.entities[index] for index in self._own)
+        self._past = replace(
+            past,
+            entities=entities,
+            step=past.step[part],
+            value=np.empty((0, steps + window, value.shape[2]), np.float32),
+            seen=np.tile(seen, (copies + 1, 1, 1)),
+            born=np.maximum(past.born[self._own] - part.start, 0),
+        )
+        row, end = self._past.ends()
+        later = end >= window
+        self.windows = Windows(self._past, np.concatenate([value, hit]), row[later], end[later])
+
+    def found(self, judged: Judged, calibration: Calibration) -> tuple[list[Case], float]:
+        """Return how many faults of each case were found at the budget, and the mean share about it."""
+        definition = self._past.definition
+        beyond = self._beyond(judged, calibration)
+        series = [(end, opening(one, definition)) for end, one in beyond]
+        clean = [level for _, level in series[: self.clean]]
+        weeks = sum(map(len, clean)) * definition.step_s / WEEK_S
+        highest = np.array([_highest(*series[fault.row], fault) for fault in self.faults])
+        thresholds = [
+            threshold(clean, max(share * definition.budget * weeks, EPISODES_MIN), definition.close_steps)
+            for share in BUDGETS
+        ]
+        hit = highest > thresholds[BUDGETS.index(1.0)]
+        case = np.array([KINDS.index(one.kind) * len(SIZES) + SIZES.index(one.size) for one in self.faults])
+        cells = len(KINDS) * len(SIZES)
+        counts = zip(np.bincount(case[hit], minlength=cells), np.bincount(case, minlength=cells), strict=True)
+        names = [(kind, size) for kind in KINDS for size in SIZES]
+        cases = [Case(*name, int(a), int(b)) for name, (a, b) in zip(names, counts, strict=True)]
+        return cases, float(np.mean([(highest > level).mean() for level in thresholds]))
+
+    def _beyond(self, judged: Judged, calibration: Calibration) -> list[tuple[Ints, Doubles]]:
+        """Return for each row where its scored steps are, and how far they are above the usual."""
+        definition = self._past.definition
+        policies = Policies(definition)
+        scorer = Scorer(definition, calibration, policies)
+        for stage in (policies, scorer):
+            stage.resize(len(self._own))
+            for row, entity in enumerate(self._past.entities):
+                stage.admit(row, entity)
+        center, scale = self._learnt.center[self._own], self._learnt.scale[self._own]
+        few, beyond = few_counts(definition), np.empty(len(judged.end))
+        for part in _steps(judged.end):
+            rows, newest = judged.entity[part], judged.newest[part]
+            observed = unscaled(newest, center[rows], scale[rows], few)
+            learns: Bools = np.ones(len(rows), bool)
+            seen, expected, reported = judged.seen[part], judged.expected[part], judged.reported[part]
+            log = scorer.raw(rows, observed, newest, seen, expected, reported, learns).log
+            beyond[part] = scorer.beyond(rows, log, learns)
+        order = np.argsort(judged.entity, kind="stable")
+        cuts = np.searchsorted(judged.entity[order], np.arange(1, len(self._own)))
+        return [(judged.end[mine], beyond[mine]) for mine in np.split(order, cuts)]
+
+
+def threshold(series: list[Doubles], episodes: float, apart: int) -> float:
+    """Return the lowest level beyond which no more than so many episodes begin."""
+    values = np.unique(np.concatenate([*series, np.zeros(1)]))
+    low, high = 0, len(values) - 1
+    while low < high:
+        middle = (low + high) // 2
+        begun = sum(len(peaks_over(values[middle], one, apart)) for one in series)
+        low, high = (low, middle) if begun <= episodes else (middle + 1, high)
+    return float(values[low])
+
+
+def _highest(end: Ints, level: Doubles, fault: Fault) -> float:
+    """Return the highest level that would open an episode while a fault lasts."""
+    ends = end[len(end) - len(level) :]
+    return float(np.max(level[slice(*np.searchsorted(ends, [fault.first, fault.last + 1]))], initial=-np.inf))
+
+
+def _entities(windows: Windows) -> Ints:
+    """Return the entities that have windows, evenly spread where they are too many."""
+    there = np.unique(windows.entity)
+    chosen = np.linspace(0, len(there) - 1, min(len(there), ENTITIES_MAX)).astype(np.int64)
+    return np.asarray(there[chosen])
+
+
+def _steps(end: Ints) -> Iterator[slice]:
+    heads = np.flatnonzero(np.r_[True, np.diff(end) > 0])
+    for start, stop in zip(heads, np.r_[heads[1:], len(end)], strict=True):
+        yield slice(int(start), int(stop))
+
+
+def _window_us(windows: Windows, reconstruct: Reconstruct) -> float:
+    """Return the time that expecting a window takes, in a batch as a daemon has it: the least of five."""
+    given = windows.of(np.arange(min(len(windows), COST_WINDOWS)))
+    took_s = []
+    for _ in range(5):
+        begin_s = time.perf_counter()
+        reconstruct(*given)
+        took_s.append(time.perf_counter() - begin_s)
+    return 1e6 * min(took_s) / len(given[0])
