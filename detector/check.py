@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from detector.caution import cautions, refuse_expired
 from detector.maintenance_settings import MaintenanceSettings
@@ -37,7 +38,7 @@ def everything(settings: Settings) -> list[str]:
     now_s = time.time()
     lines = [f"caution: {line}" for line in cautions(settings, now_s)]
     refuse_expired(settings, now_s)
-    lines += [_stream(stream) for stream in settings.streams]
+    lines += [_stream(stream, settings.bundles.public_key_file) for stream in settings.streams]
     lines += _maintenances(settings, now_s)
     return [*lines, "settings ok" if settings.streams else "settings ok; no stream is defined"]
 
@@ -57,10 +58,10 @@ def message(settings: Settings, topic: str, payload: bytes) -> tuple[list[str], 
     return [line for lines, _ in fates for line in lines], any(taken for _, taken in fates)
 
 
-def _stream(stream: StreamSettings) -> str:
+def _stream(stream: StreamSettings, keys_file: Path | None) -> str:
     how = "no bundle: recorded, not scored"
     if stream.bundle is not None:
-        how = f"bundle {bundle.load_for(stream.definition(), stream.bundle).version}"
+        how = f"bundle {bundle.load_for(stream.definition(), stream.bundle, keys_file).version}"
     count = len(stream.policies)
     policies = f", {count} {'policy' if count == 1 else 'policies'}" if count else ""
     return f"stream {stream.name}: {', '.join(stream.subscriptions)} ({stream.format}), {how}{policies}"

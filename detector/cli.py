@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from detector import __version__
 from detector.arguments import FAILED, WRONG_CONFIG, take_flags
-from detector.verbs import check, demo, learn, live, publish
+from detector.verbs import bundles, check, demo, learn, live, publish
 
 VERBS = (
     live.run,
@@ -24,6 +24,7 @@ VERBS = (
     learn.evaluate,
     publish.replay,
     publish.simulate,
+    bundles.bundle,
     check.check,
     demo.demo,
     check.health,

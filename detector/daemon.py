@@ -17,6 +17,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 
 from prometheus_client import CollectorRegistry
@@ -82,7 +83,8 @@ class Daemon:
             say(LOG, "credentials", used=", ".join(names))
         self._maintenance = [] if recording else settings.maintenance
         self._planner = Planner(self._maintenance)
-        self._bundles = [None if recording else _open_bundle(stream) for stream in settings.streams]
+        keys = settings.bundles.public_key_file
+        self._bundles = [None if recording else _open_bundle(stream, keys) for stream in settings.streams]
         # Who records beside one that runs with the same settings would speak for it.
         labels = {one.name: len(one.entity) for one in settings.streams}
         self._alarms = Alarms(EventSettings() if recording else settings.events, labels)
@@ -274,8 +276,8 @@ class Daemon:
             systemd.notify(WATCHDOG="1")
 
 
-def _open_bundle(stream: StreamSettings) -> Bundle | None:
-    return None if stream.bundle is None else bundle.load_for(stream.definition(), stream.bundle)
+def _open_bundle(stream: StreamSettings, keys: Path | None) -> Bundle | None:
+    return None if stream.bundle is None else bundle.load_for(stream.definition(), stream.bundle, keys)
 
 
 def _facts(loaded: Bundle) -> BundleSnapshot:

@@ -17,6 +17,12 @@ class HttpSettings(Part):
     port: int = Field(9798, ge=0, le=65535)
 
 
+class BundleSettings(Part):
+    """What every bundle has to be before it is loaded."""
+
+    public_key_file: Path | None = None
+
+
 class LogSettings(Part):
     """How the daemon talks."""
 

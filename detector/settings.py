@@ -30,7 +30,7 @@ from pydantic_settings import (
 )
 
 from detector import secret_files
-from detector.daemon_settings import HttpSettings, LogSettings, RecordSettings
+from detector.daemon_settings import BundleSettings, HttpSettings, LogSettings, RecordSettings
 from detector.event_settings import EventSettings
 from detector.maintenance_settings import MAINTENANCES_MAX, MaintenanceSettings, misfits
 from detector.message_settings import Part
@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     http: HttpSettings = Field(default_factory=HttpSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
+    bundles: BundleSettings = Field(default_factory=BundleSettings)
     events: EventSettings = Field(default_factory=EventSettings)
     streams: list[StreamSettings] = []
     maintenance: list[MaintenanceSettings] = Field([], max_length=MAINTENANCES_MAX)

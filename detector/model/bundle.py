@@ -7,6 +7,7 @@
         network.keras     no Lambda layer, no code: loaded in Keras's safe mode; or, of a baseline,
         baseline.npz      arrays, loaded without pickle
         calibration.npz   arrays, loaded without pickle
+        manifest.sig      where somebody signed the manifest (`signature.py`)
 
 A version is written to a temporary directory and renamed; the link is switched by a rename too, so that a
 reader sees the old or the new one and nothing between. A file that does not match its sha256 is refused.
@@ -27,16 +28,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector import __version__
+from detector.model import signature
 from detector.model.design import BASELINES
 from detector.model.manifest import check
+from detector.model.migrations import FORMAT, migrated
 from detector.model.trained import described, differences
 from detector.stream.definition import Definition
 
 if TYPE_CHECKING:  # whether a bundle is whole is said without numpy
     from detector.stream.calibration import Calibration
 
-FORMAT = 4
-"""1 had one error, and an edge for each entity."""
 MANIFEST = "manifest.json"
 CHAMPION = "champion"
 MANIFEST_BYTES_MAX = 16 << 20
@@ -128,6 +129,7 @@ def save(
         }
         text = json.dumps(manifest, indent=1, allow_nan=False)
         (draft / MANIFEST).write_text(text, "utf-8")
+        _sync(draft)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         version = directory / f"{stamp}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
         draft.chmod(0o755)
@@ -148,15 +150,24 @@ def promote(version: Path) -> None:
     link.replace(version.parent / CHAMPION)
 
 
-def load(directory: Path) -> Bundle:
+def load(directory: Path, keys_file: Path | None = None) -> Bundle:
     """Return the champion of a bundle, or the version that the directory itself is.
 
     Takes milliseconds: the files are checked, not loaded.
 
+    Args:
+        directory: The bundle, or the version.
+        keys_file: Public keys, by one of which it has to be signed.
+
     Raises:
-        BundleError: It is missing, altered, of another format, or not what its manifest says.
+        BundleError: It is missing, altered, of another format, not what its manifest says, or not signed.
     """
     path = _version_path(directory)
+    if keys_file is not None:
+        try:
+            signature.check(path / MANIFEST, keys_file)
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{path}: {error}") from None
     manifest = _manifest(path)
     for name, expected in manifest["files"].items():
         if not FILE_NAME.match(name):
@@ -168,15 +179,15 @@ def load(directory: Path) -> Bundle:
     return Bundle(path, manifest)
 
 
-def load_for(definition: Definition, directory: Path) -> Bundle:
+def load_for(definition: Definition, directory: Path, keys_file: Path | None = None) -> Bundle:
     """Return the champion that scores a stream, checked against its definition.
 
     Raises:
-        BundleError: It is missing, altered, or was trained on something else.
+        BundleError: It is missing, altered, not signed though it has to be, or was trained on something else.
     """
     key = f"streams.{definition.name}.bundle"
     try:
-        loaded = load(directory)
+        loaded = load(directory, keys_file)
     except BundleError as error:
         raise BundleError(f"{key}: {error}") from None
     if different := differences(loaded.manifest, definition):
@@ -203,16 +214,17 @@ def _manifest(path: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > MANIFEST_BYTES_MAX:
             raise BundleError(f"{file}: larger than {MANIFEST_BYTES_MAX} bytes")
-        manifest: Any = json.loads(file.read_text("utf-8"))
+        told: Any = json.loads(file.read_text("utf-8"))
     except OSError as error:
         raise BundleError(f"{file}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{file}: {error}") from None
-    if not isinstance(manifest, dict):
+    if not isinstance(told, dict):
         raise BundleError(f"{file}: not an object")
-    found = manifest.get("format")
-    if found != FORMAT:
-        raise BundleError(f"{file}: format {found!r}, this program reads {FORMAT}")
+    try:
+        manifest = migrated(told)
+    except ValueError as error:
+        raise BundleError(f"{file}: {error}") from None
     if problems := check(manifest):
         raise BundleError(f"{file}: {'; '.join(problems)}")
     wanted = {expectation_file(manifest["architecture"]), "calibration.npz"}
@@ -228,6 +240,16 @@ def _save_calibration(draft: Path, calibration: Calibration) -> None:
         write(draft / "calibration.npz", calibration)
     except ValueError as error:
         raise BundleError(f"calibration: {error}") from None
+
+
+def _sync(draft: Path) -> None:
+    """See that all files are on the disk: who loses power after the rename has a whole version."""
+    for path in (*draft.iterdir(), draft):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _sha256(file: Path) -> str:

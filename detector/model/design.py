@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-NETWORKS = ("conv1d", "lstm", "bilstm", "gru", "dense", "conv1d-bilstm")
+NETWORKS = ("dense", "conv1d", "gru", "conv1d-bilstm", "lstm", "bilstm")
+"""The cheapest first: that is the order in which a search tries them."""
 BASELINES = ("ewma", "pca", "seasonal")
 """Architectures that are no networks; they run without TensorFlow."""
 ARCHITECTURES = (*NETWORKS, *BASELINES)

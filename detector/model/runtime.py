@@ -22,6 +22,9 @@ from detector.stream.nouns import Bools, Doubles, Floats, Reconstruct
 BATCH_MAX = 1024
 """Windows a call; throughput is flat beyond (258 k windows/s at 1,024 on two cores)."""
 BATCH_MIN = 16
+PROBES = 3
+PROBE_TOLERANCE = 1e-3
+"""In robust deviations: sums in another order, of another processor, differ by a hundredth of that."""
 
 
 def load_judge(bundle: Bundle) -> Judge:
@@ -42,7 +45,35 @@ def load_judge(bundle: Bundle) -> Judge:
         return Judge(baseline, calibration)
     reconstruct = runner(load_network(bundle.network_path), stream["step_s"])
     warm_up(reconstruct, stream["window_steps"], len(stream["signals"]))
+    _compare(bundle, probe(reconstruct, stream["window_steps"], len(stream["signals"])))
     return Judge(reconstruct, calibration)
+
+
+def probe(reconstruct: Reconstruct, window_steps: int, signals: int) -> list[list[float]]:
+    """Return what is expected of a few known windows: what a network says, whoever runs it."""
+    shape = PROBES, window_steps, signals
+    value = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    end_s = np.linspace(0.0, 4e5, PROBES)
+    expected = reconstruct(value, np.ones(shape, bool), end_s)
+    return [[round(float(one), 6) for one in row] for row in expected]
+
+
+def _compare(bundle: Bundle, now: list[list[float]]) -> None:
+    """See that the network says of known windows what it said when it was trained.
+
+    Raises:
+        BundleError: It does not; another version of TensorFlow, perhaps, has it mean something else.
+    """
+    then = np.array(bundle.manifest.get("probe", now))
+    if then.shape == np.shape(now) and np.allclose(then, now, rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
+        return
+    import tensorflow as tf  # noqa: PLC0415 -- loaded by the network already
+
+    trained = bundle.manifest.get("versions", {}).get("tensorflow", "unknown")
+    raise BundleError(
+        f"{bundle.network_path}: does not say what it said when it was trained; trained with TensorFlow "
+        f"{trained}, here is {tf.__version__}: train it again"
+    )
 
 
 def runner(network: Any, step_s: float) -> Reconstruct:
@@ -85,7 +116,7 @@ def load_network(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"{path}: {error}") from None
+        raise BundleError(f"{path}: Keras {keras.__version__} refuses it: {error}") from None
 
 
 def warm_up(reconstruct: Reconstruct, window_steps: int, signals: int) -> None:

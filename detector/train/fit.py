@@ -9,6 +9,8 @@ import numpy as np
 
 from detector.model.baselines import PROFILE_S, PROFILES, Baseline
 from detector.model.design import Design
+from detector.model.keras_file import KerasNetwork
+from detector.model.runtime import probe, runner
 from detector.stream.calibration import Calibration
 from detector.stream.nouns import Ints, Reconstruct
 from detector.train import linear
@@ -46,12 +48,13 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained network, or a baseline, and what it takes to judge by it."""
+    """A trained network, or a baseline, what it takes to judge by it, and what it says of known windows."""
 
     network: Any
     calibration: Calibration
     metrics: dict[str, float]
     design: Design
+    probe: list[list[float]]
 
 
 def fit(past: Timeline, design: Design, seed: int, epochs: int, progress: Progress) -> Fitted:
@@ -75,10 +78,14 @@ def fit(past: Timeline, design: Design, seed: int, epochs: int, progress: Progre
     judged = judged_by(windows.part(slice(-CALIBRATION_WINDOWS_MAX, None)), expectation.reconstruct)
     learnt_of_days = days(past, learnt.center, learnt.scale)
     calibration = replace(calibrate(past, judged, learnt), days=learnt_of_days)
-    metrics = {"windows": float(len(training))}
+    metrics: dict[str, float] = {"windows": len(training)}
     if expectation.course.loss:
-        metrics |= {"held_out_loss": expectation.course.best, "epochs": float(len(expectation.course.loss))}
-    return Fitted(expectation.network, calibration, metrics, design)
+        metrics |= {
+            "held_out_loss": round(expectation.course.best, 6),
+            "epochs": len(expectation.course.loss),
+        }
+    said = probe(expectation.reconstruct, definition.window_steps, len(definition.signals))
+    return Fitted(expectation.network, calibration, metrics, design, said)
 
 
 def expect(
@@ -93,13 +100,16 @@ def expect(
         baseline = _baseline(design.architecture, training, held_out)
         return Expectation(baseline, baseline, multiplications=baseline.weights.size)
     import keras  # noqa: PLC0415 -- costs seconds and 500 MB
+    import tensorflow as tf  # noqa: PLC0415 -- same
 
     from detector.model.networks import build, multiplications  # noqa: PLC0415 -- same
-    from detector.model.runtime import runner  # noqa: PLC0415 -- same
     from detector.train.learn import teach  # noqa: PLC0415 -- same
 
     definition = training.past.definition
     steps, signals = definition.window_steps, len(definition.signals)
+    # The same seed gives the same network, and the same names of its layers.
+    keras.backend.clear_session()
+    tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
     ahead = max(design.hidden_steps, 1)
     lags = linear.lags_of(steps, signals, ahead) if design.highway == "pca" else steps - ahead
@@ -111,7 +121,9 @@ def expect(
     course = teach(
         network, training, held_out, learning_rate=rate, seed=seed, epochs=epochs, progress=progress
     )
-    return Expectation(network, runner(network, definition.step_s), course, multiplications(network))
+    return Expectation(
+        KerasNetwork(network), runner(network, definition.step_s), course, multiplications(network)
+    )
 
 
 def _baseline(architecture: str, training: Windows, held_out: Windows) -> Baseline:

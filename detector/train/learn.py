@@ -20,6 +20,8 @@ from detector.train.windows import Windows
 BATCH = 256
 BATCHES_PER_EPOCH_MAX = 64
 """An epoch sees at most this many batches, drawn anew each time; early stopping counts epochs."""
+HELD_OUT_BATCHES_MAX = 16
+"""Four thousand windows, evenly spread, tell when to stop; more say the same to three digits."""
 PATIENCE = 5
 SLOWER_AFTER = 2
 """Epochs without a better held-out loss after which the learning rate is halved."""
@@ -69,9 +71,9 @@ def teach(
     optimizer = keras.optimizers.Adam(learning_rate, clipnorm=1.0)
     train_step, judge_step = _steps(network, optimizer, training)
     course, best_weights, waited = Course(), network.get_weights(), 0
-    judged = _batches(len(held_out), None)
+    judged = _batches(len(held_out), HELD_OUT_BATCHES_MAX, None)
     for epoch in range(1, epochs + 1):
-        drawn = _batches(len(training), rng)
+        drawn = _batches(len(training), BATCHES_PER_EPOCH_MAX, rng)
         course.loss.append(_mean(train_step(batch) for batch in _fed(training, drawn, network, rng)))
         held = _mean(judge_step(batch) for batch in _fed(held_out, judged, network, None))
         better = held < course.best * BETTER
@@ -188,9 +190,9 @@ def with_gaps(value: Floats, seen: Floats, rng: np.random.Generator) -> tuple[Fl
     return np.take_along_axis(value, carried[..., None], 1), np.where(gap[..., None], np.float32(0.0), seen)
 
 
-def _batches(count: int, rng: np.random.Generator | None) -> list[Ints]:
-    """Return indices of windows in batches: shuffled, or evenly spread over all where there is no rng."""
-    most = min(count, BATCH * BATCHES_PER_EPOCH_MAX)
+def _batches(count: int, batches: int, rng: np.random.Generator | None) -> list[Ints]:
+    """Return indices of windows in so many batches at most: drawn, or evenly spread where there is no rng."""
+    most = min(count, BATCH * batches)
     if rng is None:
         order: Ints = np.linspace(0, count - 1, most).astype(np.int64)
     else:

@@ -28,7 +28,7 @@ from detector.train.workers import Workers
 
 AUTO = "auto"
 UNPROVEN = f"was not held against {' and '.join(ALWAYS)}; --architecture {AUTO} does"
-SEARCH_EPOCHS = 12
+SEARCH_EPOCHS = 8
 """Of a candidate; the one that is chosen learns for as long as it gets better."""
 SEARCHES = ".search"
 """Where in a bundle the searches are that were not finished."""
@@ -148,6 +148,7 @@ def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[
         "architecture": fitted.design.architecture,
         "design": fitted.design.told(),
         "seed": seed,
+        "probe": fitted.probe,
         "data": {
             "sha256": dataset.sha256,
             "records": int(dataset.train.sum()),
@@ -159,7 +160,7 @@ def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[
                 for name, share in zip(past.definition.signal_names, past.seen.mean(axis=(0, 1)), strict=True)
             },
         },
-        "held_out": {name: round(value, 6) for name, value in fitted.metrics.items()},
+        "held_out": fitted.metrics,
         "versions": _versions(fitted.design),
     }
 

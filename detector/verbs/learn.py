@@ -121,6 +121,10 @@ def _bundle_and_definition(asked: argparse.Namespace) -> tuple[Bundle, Definitio
     if asked.config or asked.stream:
         settings = load_settings(asked)
         definition = settings.stream(asked.stream).definition()
-        return bundle.load_for(definition, asked.bundle), definition, Planner(settings.maintenance)
+        return (
+            bundle.load_for(definition, asked.bundle, settings.bundles.public_key_file),
+            definition,
+            Planner(settings.maintenance),
+        )
     loaded = bundle.load(asked.bundle)
     return loaded, definition_of(loaded.manifest), Planner([])

@@ -195,6 +195,7 @@ OUTERMOST = {
     "journal_spells",
     "events",
     "leftovers",
+    "bundles",
     "alarms",
     "recorders",
     "check",

@@ -40,6 +40,7 @@ TABLES = {
     "http": daemon_settings.HttpSettings,
     "log": daemon_settings.LogSettings,
     "record": daemon_settings.RecordSettings,
+    "bundles": daemon_settings.BundleSettings,
     "events": event_settings.EventSettings,
     "streams": stream_settings.StreamSettings,
     "streams.payload": message_settings.PayloadSettings,
