@@ -38,6 +38,16 @@ def read(path: Path, entity: Sequence[str]) -> list[Event]:
     return sorted(events, key=lambda event: event.start_s)
 
 
+def spans(path: Path, entity: Sequence[str]) -> list[Event]:
+    """Return the times of a file that has no more than `start,end` and entity columns.
+
+    Raises:
+        OSError: The file cannot be read.
+        DatasetError: It is no such file; the message names the line.
+    """
+    return [_event(where, row, entity, "", "") for where, row in _rows(path, ("start", "end"))]
+
+
 def interpreted(events: Sequence[Event], path: Path, entity: Sequence[str]) -> tuple[list[Event], int]:
     """Return events with the signals that a file names for them, and how many of its rows tell of no event.
 

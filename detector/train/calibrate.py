@@ -44,6 +44,8 @@ USUAL_PRIOR = 200.0
 """How many errors of an entity's own weigh as much as the pool's."""
 CHUNK_WINDOWS = 4096
 """Windows whose matrices of peers are gathered at once: 24 MiB of 38 signals."""
+INCIDENT = 3.0
+"""The mean energy, twice that of `edges.SURE`, of which no tail is made: it would be an alarm at any edge."""
 SETTLED_STEPS = 50
 """Scored steps of an entity until its smoothed energies have forgotten that they began with nothing."""
 
@@ -63,11 +65,32 @@ class Judged:
     reported: Bools
 
 
-def calibrate(past: Timeline, judged: Judged, learnt: Scaling) -> Calibration:
-    """Return the calibration that windows of a timeline give."""
+def calibrate(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> Calibration:
+    """Return the calibration that windows of a timeline give.
+
+    Args:
+        past: The timeline.
+        judged: Its windows, and what was expected.
+        learnt: How they were scaled.
+        teaches: Which of them may say what is usual, `(windows,)`.
+    """
+    before = _before(past, judged, learnt, teaches)
+    scorer, raw = _experienced(past, judged, before, teaches)
+    return _told(past, judged, before, scorer, raw, teaches)
+
+
+def raw_scores(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> Floats:
+    """Return the logarithm of the raw scores of windows, `(windows,)`; arguments as of `calibrate`."""
+    _, raw = _experienced(past, judged, _before(past, judged, learnt, teaches), teaches)
+    return raw
+
+
+def _before(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> Calibration:
+    """Return what is known of errors before any is scored; there is no tail yet."""
     entities, definition = len(past.entities), past.definition
     error = past_errors(judged.newest, judged.seen, judged.expected)
-    error_scale, pool_error_scale = error_scales(error, judged.seen, judged.entity, entities)
+    counts = judged.seen & teaches[:, None]
+    error_scale, pool_error_scale = error_scales(error, counts, judged.entity, entities)
     history_s = float(len(past.step)) * definition.step_s
     level, pool_level, peers, pool_peers = _peers(judged, entities, history_s)
     before = Calibration(
@@ -81,7 +104,7 @@ def calibrate(past: Timeline, judged: Judged, learnt: Scaling) -> Calibration:
         typical=np.zeros(entities, np.float32),
         known_steps=np.bincount(judged.entity, minlength=entities).astype(np.float32),
         peers=peers,
-        whitening=_whitening(error / error_scale[judged.entity]),
+        whitening=_whitening((error / error_scale[judged.entity])[teaches]),
         least_past=np.full_like(pool_level, LEAST),
         least_peers=np.full_like(pool_level, LEAST),
         pool_center=learnt.pool.center,
@@ -96,8 +119,7 @@ def calibrate(past: Timeline, judged: Judged, learnt: Scaling) -> Calibration:
         tail=Tail(np.zeros(1), np.ones(1), np.ones(1), 0.0),
         history_s=history_s,
     )
-    usual = _usual(past, judged, before)
-    return _experienced(past, judged, usual)
+    return _usual(past, judged, before, counts)
 
 
 def error_scales(error: Floats, seen: Bools, entity: Ints, entities: int) -> tuple[Floats, Floats]:
@@ -160,25 +182,25 @@ def _conditional(covariance: Doubles, ridge: float) -> Floats:
     return np.asarray(precision / np.diag(precision)[:, None], dtype=np.float32)
 
 
-def _usual(past: Timeline, judged: Judged, before: Calibration) -> Calibration:
+def _usual(past: Timeline, judged: Judged, before: Calibration, counts: Bools) -> Calibration:
     """Return the calibration with the mean size of both errors, where the running baselines begin."""
     surprise, alone = _errors(_scorer(past, before), judged)
-    usual_past, pool_usual_past = _sizes(judged, surprise, len(past.entities))
-    usual_peers, pool_usual_peers = _sizes(judged, alone, len(past.entities))
+    usual_past, pool_usual_past = _sizes(judged, surprise, counts, len(past.entities))
+    usual_peers, pool_usual_peers = _sizes(judged, alone, counts, len(past.entities))
     return replace(
         before,
         usual_past=usual_past,
         usual_peers=usual_peers,
         pool_usual_past=pool_usual_past,
         pool_usual_peers=pool_usual_peers,
-        least_past=_least(surprise, judged.seen),
-        least_peers=_least(alone, judged.seen),
+        least_past=_least(surprise, counts),
+        least_peers=_least(alone, counts),
     )
 
 
-def _sizes(judged: Judged, error: Floats, entities: int) -> tuple[Floats, Floats]:
+def _sizes(judged: Judged, error: Floats, seen: Bools, entities: int) -> tuple[Floats, Floats]:
     """Return the mean size of an error `(entities, signals)`, and of the pool `(signals,)`."""
-    size, seen = np.abs(error), judged.seen
+    size = np.abs(error)
     pool = np.maximum(_mean(size, seen), LEAST)
     own = np.tile(pool, (entities, 1))
     for index, mine in _of_each(judged.entity):
@@ -203,18 +225,31 @@ def _errors(scorer: Scorer, judged: Judged) -> tuple[Floats, Floats]:
     return both[0], both[1]
 
 
-def _experienced(past: Timeline, judged: Judged, before: Calibration) -> Calibration:
-    """Run the scorer over the windows, and return what it knows in the end, with the tail of its scores."""
+def _experienced(past: Timeline, judged: Judged, before: Calibration, learns: Bools) -> tuple[Scorer, Floats]:
+    """Run a scorer over the windows; return it as it is in the end, and the logarithm of the raw scores."""
     scorer = _scorer(past, before)
-    raw, learns = np.empty(len(judged.end), np.float32), np.ones(len(judged.end), bool)
-    heads = np.flatnonzero(np.r_[True, np.diff(judged.end) > 0])
-    steps = [slice(start, end) for start, end in zip(heads, np.r_[heads[1:], len(judged.end)], strict=True)]
-    for part in steps:
+    raw = np.empty(len(judged.end), np.float32)
+    for part in _steps(judged):
         entity, newest = judged.entity[part], judged.newest[part]
         observed = unscaled(newest, before.center[entity], before.scale[entity], few_counts(past.definition))
         seen, expected, reported = judged.seen[part], judged.expected[part], judged.reported[part]
         raw[part] = scorer.raw(entity, observed, newest, seen, expected, reported, learns[part]).log
+    return scorer, raw
+
+
+def _steps(judged: Judged) -> list[slice]:
+    """Return where the windows of each step are."""
+    heads = np.flatnonzero(np.r_[True, np.diff(judged.end) > 0])
+    return [slice(start, end) for start, end in zip(heads, np.r_[heads[1:], len(judged.end)], strict=True)]
+
+
+def _told(
+    past: Timeline, judged: Judged, before: Calibration, scorer: Scorer, raw: Floats, teaches: Bools
+) -> Calibration:
+    """Return the calibration with what a scorer learnt, the usual raw score and the tail of the others."""
     settled = {index: np.flatnonzero(mine)[SETTLED_STEPS:] for index, mine in _of_each(judged.entity)}
+    certain = raw > np.log(INCIDENT)
+    settled = {index: mine[~certain[mine]] for index, mine in settled.items()}
     medians = {index: float(np.median(raw[mine])) for index, mine in settled.items() if len(mine)}
     pool_typical = float(np.median(list(medians.values()))) if medians else float(np.median(raw))
     typical = np.array([medians.get(index, pool_typical) for index in range(len(past.entities))], np.float32)
@@ -228,8 +263,8 @@ def _experienced(past: Timeline, judged: Judged, before: Calibration) -> Calibra
     )
     judge = _scorer(past, learnt)
     beyond = np.empty(len(raw))
-    for part in steps:
-        beyond[part] = judge.beyond(judged.entity[part], raw[part], learns[part])
+    for part in _steps(judged):
+        beyond[part] = judge.beyond(judged.entity[part], raw[part], teaches[part])
     series = [beyond[mine].astype(np.float64) for mine in settled.values() if len(mine)]
     return replace(learnt, typical=judge.typical[: len(typical)], tail=tails(series, past.definition))
 

@@ -27,6 +27,8 @@ from detector.planner import Planner
 from detector.settings import Settings, SettingsError
 from detector.stream.definition import Definition
 from detector.train import dataset, infer
+from detector.train.exclude import excluded
+from detector.train.findings import findings
 from detector.train.maintained import maintained
 from detector.train.search import Candidate, Limits
 from detector.train.select import Selection
@@ -45,7 +47,10 @@ def train(asked: argparse.Namespace, settings: Settings | None) -> int:
         f"{len(data.time_s)} records of {len(data.entities)} entities, {signals} signals, "
         f"step {definition.step_s:g} s, window {definition.window_steps} steps"
     )
+    data = _without_excluded(data, definition, asked.exclude)
     past = past_of(data, definition)
+    for line in findings(past).lines():
+        talk.print(line, highlight=False, soft_wrap=True)
     selection = None
     if asked.architecture == AUTO:
         selection = _search(asked, past, data, talk)
@@ -156,8 +161,10 @@ def prepare(
     recorded = metadata_of(paths) if data.rates else None
     name = name or (recorded.stream if recorded else paths[0].stem)
     definition, empty = without_missing(infer.infer(data, name, recorded), data)
-    if empty:
-        print(f"left out, never seen: {', '.join(empty)}", file=sys.stderr)  # noqa: T201
+    definition, rare, still = infer.useful(data, definition)
+    for what, names in (("never seen", empty), ("hardly ever seen", rare), ("never changes", still)):
+        if names:
+            print(f"left out, {what}: {', '.join(names)}", file=sys.stderr)  # noqa: T201
     _tell_doubts(data, definition, recorded)
     kinds_known = not recorded or set(definition.signal_names) <= set(recorded.definitions)
     print(infer.as_toml(definition, kinds_known=kinds_known))  # noqa: T201 -- a result, ready for the settings
@@ -174,6 +181,14 @@ def _without_maintenance(
         raise SettingsError(f"maintenance: {error}") from None
     if out.any():
         print(f"in maintenance, not learnt from: {out.sum()} records", file=sys.stderr)  # noqa: T201
+    return replace(data, train=data.train & ~out)
+
+
+def _without_excluded(data: dataset.Dataset, definition: Definition, files: list[Path]) -> dataset.Dataset:
+    """Leave out of the training what files say."""
+    out = excluded(data, definition, files)
+    if files:
+        print(f"excluded, not learnt from: {(out & data.train).sum()} records", file=sys.stderr)  # noqa: T201
     return replace(data, train=data.train & ~out)
 
 

@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from detector.model.baselines import PROFILE_S, PROFILES, Baseline
 from detector.model.design import Design
-from detector.model.keras_file import KerasNetwork
-from detector.model.runtime import probe, runner
 from detector.stream.calibration import Calibration
-from detector.stream.nouns import Ints, Reconstruct
-from detector.train import linear
-from detector.train.calibrate import Judged, calibrate
+from detector.stream.nouns import Ints
+from detector.train.calibrate import calibrate
 from detector.train.dataset import DatasetError
 from detector.train.days import days
-from detector.train.learn import Course, Progress
-from detector.train.scales import scaling
+from detector.train.expect import Expectation, expect, judged_by
+from detector.train.learn import Progress
+from detector.train.scales import Scaling, scaling
+from detector.train.suspects import suspects
 from detector.train.timeline import Timeline
-from detector.train.windows import CHUNK_WINDOWS, Windows, windows_of
+from detector.train.windows import windows_of
 
 HELD_OUT_SHARE = 0.25
 WINDOWS_MIN = 64
 """Fewer windows than this to train on, or a quarter of it held out, teach nothing."""
-LINEAR_WINDOWS_MAX = 100_000
-"""Windows that linear expectations are fitted to, evenly spread; twice as many changed nothing."""
 CALIBRATION_WINDOWS_MAX = 4_000_000
 """The newest windows, that many at most, are what scores are calibrated by: of eight signals 400 MB."""
-SEASONS_MIN = 2.0
-"""How many days, or weeks, a usual day or week is learnt from at least."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What expects the newest step: as it is saved, as it is run, how it was learnt, and what it costs.
-
-    `multiplications` is how many weights a window is multiplied by.
-    """
-
-    network: Any
-    reconstruct: Reconstruct
-    course: Course = field(default_factory=Course)
-    multiplications: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained network, or a baseline, what it takes to judge by it, and what it says of known windows."""
+    """What expects the newest step, and what it takes to judge by it.
 
-    network: Any
-    calibration: Calibration
-    metrics: dict[str, float]
+    `suspected` is the share of the windows that looked like incidents, and were not learnt from.
+    """
+
     design: Design
-    probe: list[list[float]]
+    expectation: Expectation
+    scaling: Scaling
+    calibration: Calibration
+    windows: int
+    suspected: float
+
+    @property
+    def network(self) -> Any:
+        """The baseline, or the network, as `bundle.save` wants it."""
+        return self.expectation.network
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """How it was learnt, for a manifest."""
+        course = self.expectation.course
+        held_out = {"held_out_loss": round(course.best, 6), "epochs": len(course.loss)} if course.loss else {}
+        return {"windows": self.windows, "suspected_share": round(self.suspected, 5), **held_out}
 
 
-def fit(past: Timeline, design: Design, seed: int, epochs: int, progress: Progress) -> Fitted:
+def fit(
+    past: Timeline,
+    design: Design,
+    seed: int,
+    epochs: int,
+    progress: Progress,
+    calibrated_max: int = CALIBRATION_WINDOWS_MAX,
+) -> Fitted:
     """Train a network, or fit a baseline, on all entities of a stream together.
 
     The last quarter of the windows is held out: it stops the training early. No step is judged in both parts;
-    the first windows held out begin with steps that were trained on. Scores are calibrated on all windows.
+    the first windows held out begin with steps that were trained on. In a first pass a baseline looks for
+    incidents, which the second pass leaves out. Scores are calibrated on all windows.
 
     Raises:
         DatasetError: There are too few windows; the message says how many are missing.
@@ -70,86 +75,20 @@ def fit(past: Timeline, design: Design, seed: int, epochs: int, progress: Progre
     entity, end = past.ends()
     split = _split(end, definition.window_steps)
     known = end < split
-    _check_enough(int(known.sum()), int((~known).sum()), definition.window_steps)
+    _check_enough(past, int(known.sum()), int((~known).sum()))
     learnt = scaling(past, split)
     windows = windows_of(past, learnt, entity, end)
-    training, held_out = windows.part(known), windows.part(~known)
+    first = expect(
+        Design("pca"), windows.part(known), windows.part(~known), seed=seed, epochs=0, progress=progress
+    )
+    suspected = suspects(past, judged_by(windows, first.reconstruct), learnt)
+    training, held_out = windows.part(known & ~suspected), windows.part(~known & ~suspected)
     expectation = expect(design, training, held_out, seed=seed, epochs=epochs, progress=progress)
-    judged = judged_by(windows.part(slice(-CALIBRATION_WINDOWS_MAX, None)), expectation.reconstruct)
-    learnt_of_days = days(past, learnt.center, learnt.scale)
-    calibration = replace(calibrate(past, judged, learnt), days=learnt_of_days)
-    metrics: dict[str, float] = {"windows": len(training)}
-    if expectation.course.loss:
-        metrics |= {
-            "held_out_loss": round(expectation.course.best, 6),
-            "epochs": len(expectation.course.loss),
-        }
-    said = probe(expectation.reconstruct, definition.window_steps, len(definition.signals))
-    return Fitted(expectation.network, calibration, metrics, design, said)
-
-
-def expect(
-    design: Design, training: Windows, held_out: Windows, *, seed: int, epochs: int, progress: Progress
-) -> Expectation:
-    """Learn to expect the newest step of windows.
-
-    Raises:
-        DatasetError: The time is too short for what the design has to know of it.
-    """
-    if design.is_baseline:
-        baseline = _baseline(design.architecture, training, held_out)
-        return Expectation(baseline, baseline, multiplications=baseline.weights.size)
-    import keras  # noqa: PLC0415 -- costs seconds and 500 MB
-    import tensorflow as tf  # noqa: PLC0415 -- same
-
-    from detector.model.networks import build, multiplications  # noqa: PLC0415 -- same
-    from detector.train.learn import teach  # noqa: PLC0415 -- same
-
-    definition = training.past.definition
-    steps, signals = definition.window_steps, len(definition.signals)
-    # The same seed gives the same network, and the same names of its layers.
-    keras.backend.clear_session()
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
-    ahead = max(design.hidden_steps, 1)
-    lags = linear.lags_of(steps, signals, ahead) if design.highway == "pca" else steps - ahead
-    network = build(design, steps, signals, lags)
-    if design.hidden_steps and design.highway != "none":
-        baseline = _linear(design.highway, training, held_out, lags, design.hidden_steps)
-        network.get_layer("highway").set_weights(baseline.dense())
-    rate = design.learning_rate
-    course = teach(
-        network, training, held_out, learning_rate=rate, seed=seed, epochs=epochs, progress=progress
-    )
-    return Expectation(
-        KerasNetwork(network), runner(network, definition.step_s), course, multiplications(network)
-    )
-
-
-def _baseline(architecture: str, training: Windows, held_out: Windows) -> Baseline:
-    if architecture == "seasonal":
-        return _seasonal(training)
-    definition = training.past.definition
-    lags = linear.lags_of(definition.window_steps, len(definition.signals))
-    return _linear(architecture, training, held_out, lags, ahead=1)
-
-
-def _linear(kind: str, training: Windows, held_out: Windows, lags: int, ahead: int) -> Baseline:
-    known, held = training.spread(LINEAR_WINDOWS_MAX), held_out.spread(LINEAR_WINDOWS_MAX)
-    return linear.ewma(known, ahead) if kind == "ewma" else linear.pca(known, held, lags, ahead)
-
-
-def _seasonal(training: Windows) -> Baseline:
-    step_s = training.past.definition.step_s
-    span_s = float(np.ptp(training.end)) * step_s
-    known = [times for times in PROFILES if span_s >= SEASONS_MIN * times * PROFILE_S]
-    if not known:
-        days = SEASONS_MIN * PROFILES[0] * PROFILE_S / 86_400.0
-        raise DatasetError(
-            f"too little data: what is usual at which time of the day takes {days:g} days to learn, "
-            f"and there are {span_s / 86_400.0:.2g}"
-        )
-    return linear.seasonal(lambda: training.spread(LINEAR_WINDOWS_MAX), known[-1], step_s)
+    newest = slice(-calibrated_max, None)
+    judged = judged_by(windows.part(newest), expectation.reconstruct)
+    calibration = calibrate(past, judged, learnt, ~suspected[newest])
+    calibration = replace(calibration, days=days(past, learnt.center, learnt.scale))
+    return Fitted(design, expectation, learnt, calibration, len(training), float(suspected.mean()))
 
 
 def _split(end: Ints, window_steps: int) -> int:
@@ -160,30 +99,18 @@ def _split(end: Ints, window_steps: int) -> int:
     return last + 1 - max(1, round((last + 1 - first) * HELD_OUT_SHARE))
 
 
-def _check_enough(training: int, held_out: int, window_steps: int) -> None:
-    if training < WINDOWS_MIN or held_out < WINDOWS_MIN // 4:
-        raise DatasetError(
-            f"too little data: {training} windows of {window_steps} steps to train on and {held_out} held "
-            f"out; at least {WINDOWS_MIN} and {WINDOWS_MIN // 4} are needed. Record longer, or choose a "
-            "shorter window"
-        )
-
-
-def judged_by(windows: Windows, reconstruct: Reconstruct) -> Judged:
-    """Return the scaled newest step of every window, what of it was seen, and what is expected of it."""
-    shape = len(windows), windows.value.shape[2]
-    judged = Judged(
-        windows.entity,
-        windows.end,
-        newest=np.empty(shape, np.float32),
-        seen=np.empty(shape, bool),
-        expected=np.empty(shape, np.float32),
-        reported=np.empty(shape, bool),
+def _check_enough(past: Timeline, training: int, held_out: int) -> None:
+    if training >= WINDOWS_MIN and held_out >= WINDOWS_MIN // 4:
+        return
+    definition, entities = past.definition, max(len(past.entities), 1)
+    steps = int(np.ceil(WINDOWS_MIN / (1.0 - HELD_OUT_SHARE) / entities)) + definition.window_steps - 1
+    missing = steps - len(past.step)
+    what = (
+        f"{missing} steps more, {missing * definition.step_s:g} s, would do, or a shorter window"
+        if missing > 0
+        else "the time would do, but most windows have too many holes; is step_s too short?"
     )
-    for start in range(0, len(windows), CHUNK_WINDOWS):
-        part = slice(start, start + CHUNK_WINDOWS)
-        value, seen, end_s = windows.of(part)
-        judged.newest[part], judged.seen[part] = value[:, -1], seen[:, -1]
-        judged.expected[part] = reconstruct(value, seen, end_s)
-        judged.reported[part] = seen.any(axis=1)
-    return judged
+    raise DatasetError(
+        f"too little data: {training} windows of {definition.window_steps} steps to train on and {held_out} "
+        f"held out; at least {WINDOWS_MIN} and {WINDOWS_MIN // 4} are needed: {what}"
+    )

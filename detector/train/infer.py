@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from detector.train.dataset import Dataset, DatasetError
 
 WINDOW_STEPS = 32
 WRAP_32 = 2.0**32
+SEEN_MIN = 0.001
+"""A column that fewer of the records have is nearly empty."""
 FALLS_MAX = 0.01
 """A column that falls in more than this share of its steps is no counter; a wrap is no fall."""
 RISES_MIN = 0.05
@@ -78,6 +81,24 @@ def infer(dataset: Dataset, name: str, recorded: Recorded | None = None) -> Defi
         silence_s=SILENCE_AUTO,
         expire_s=86400.0,
     )
+
+
+def useful(dataset: Dataset, definition: Definition) -> tuple[Definition, list[str], list[str]]:
+    """Return a definition without the signals that are hardly ever seen, and those that never change.
+
+    Whoever wants to be told of their first change names them in the settings; a definition that nobody wrote
+    is better without. Where nothing is left, all are kept.
+    """
+    columns = {name: dataset.column[name] for name in definition.signal_names}
+    seen = {name: np.isfinite(values) for name, values in columns.items()}
+    rare = [name for name in columns if seen[name].mean() < SEEN_MIN]
+    still = [
+        name
+        for name, values in columns.items()
+        if name not in rare and not _differences(dataset.entity[seen[name]], values[seen[name]]).any()
+    ]
+    kept = tuple(signal for signal in definition.signals if signal.name not in {*rare, *still})
+    return (replace(definition, signals=kept), rare, still) if kept else (definition, [], [])
 
 
 def _step_s(dataset: Dataset) -> float:

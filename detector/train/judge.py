@@ -29,11 +29,12 @@ from detector.stream.nouns import Bools, Doubles, Ints, Reconstruct
 from detector.stream.policy import Policies
 from detector.stream.scaling import few_counts, unscaled
 from detector.stream.score import Scorer
-from detector.train.calibrate import Judged, calibrate
-from detector.train.fit import expect, judged_by
+from detector.train.calibrate import Judged
+from detector.train.expect import judged_by
+from detector.train.fit import fit
 from detector.train.inject import APART_STEPS, KINDS, SIZES, Fault, inject
 from detector.train.learn import Course, Progress
-from detector.train.scales import Scaling, scaling
+from detector.train.scales import Scaling
 from detector.train.tails import opening, peaks_over
 from detector.train.timeline import Timeline
 from detector.train.windows import Windows, windows_of
@@ -41,12 +42,12 @@ from detector.train.windows import Windows, windows_of
 FOLDS = 3
 FIRST_SHARE = 0.4
 """Of the time, what the first fold learns from; the rest is judged block by block."""
-HELD_OUT_SHARE = 0.25
-"""Of what is learnt from, what stops a training early."""
 JUDGED_WINDOWS_MAX = 120_000
 """Windows of a fold that are judged, without the copies: the newest ones."""
 ENTITIES_MAX = 200
 """Entities of a fold that are judged, evenly spread."""
+CALIBRATED_SHARE = 4
+"""Windows that scores are calibrated by, of those that may be judged."""
 FAULTS_MIN = 720
 """Faults of a fold: as many copies are made of the entities as it takes, up to `COPIES_MAX`."""
 COPIES_MAX = 8
@@ -115,28 +116,22 @@ def judge(
 ) -> FoldResult:
     """Learn from one part of a timeline, and see what is found in another."""
     begin_s = time.monotonic()
-    entity, end = past.ends()
-    before = end < fold.split
-    learnt = scaling(past, fold.split)
-    windows = windows_of(past, learnt, entity, end)
-    known = windows.part(before)
-    stop = int(fold.split - (fold.split - past.definition.window_steps) * HELD_OUT_SHARE)
-    training, held_out = known.part(known.end < stop), known.part(known.end >= stop)
-    expectation = expect(design, training, held_out, seed=seed, epochs=epochs, progress=progress)
-    newest = known.part(slice(-4 * JUDGED_WINDOWS_MAX, None))
-    calibration = calibrate(past, judged_by(newest, expectation.reconstruct), learnt)
-    block = Block(past, windows, learnt, fold, seed)
-    judged = judged_by(block.windows, expectation.reconstruct)
-    cases, found = block.found(judged, calibration)
+    known = past.before(fold.split)
+    fitted = fit(known, design, seed, epochs, progress, CALIBRATED_SHARE * JUDGED_WINDOWS_MAX)
+    reconstruct = fitted.expectation.reconstruct
+    windows = windows_of(past, fitted.scaling, *past.ends())
+    block = Block(past, windows, fitted.scaling, fold, seed)
+    judged = judged_by(block.windows, reconstruct)
+    cases, found = block.found(judged, fitted.calibration)
     error = np.abs(judged.newest - judged.expected)[judged.seen & (judged.entity < block.clean)[:, None]]
     return FoldResult(
         found=found,
         cases=cases,
         error=float(error.mean()),
-        multiplications=expectation.multiplications,
-        window_us=_window_us(windows, expectation.reconstruct),
+        multiplications=fitted.expectation.multiplications,
+        window_us=_window_us(windows, reconstruct),
         seconds=time.monotonic() - begin_s,
-        course=expectation.course,
+        course=fitted.expectation.course,
     )
 
 

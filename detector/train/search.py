@@ -25,7 +25,7 @@ import numpy as np
 
 from detector.model.design import HIGHWAYS, NETWORKS, OBJECTIVES, WIDTHS, Design, usual
 from detector.model.phases import DAY_S, WEEK_S
-from detector.train.fit import SEASONS_MIN
+from detector.train.expect import SEASONS_MIN
 from detector.train.judge import FIRST_SHARE, FoldResult
 from detector.train.timeline import Timeline
 from detector.train.workers import Workers

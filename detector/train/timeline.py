@@ -42,6 +42,11 @@ class Timeline:
         at, entity = np.nonzero((full & enough & np.any(self.seen, axis=2)).T)
         return entity, at
 
+    def before(self, position: int) -> Timeline:
+        """Return the timeline up to a position; its arrays are views."""
+        value, seen = self.value[:, :position], self.seen[:, :position]
+        return replace(self, step=self.step[:position], value=value, seen=seen)
+
 
 def save(past: Timeline, directory: Path) -> None:
     """Write the arrays of a timeline into a directory, where several processes can map them."""

@@ -15,9 +15,11 @@ import numpy as np
 from detector import __version__
 from detector.model import bundle
 from detector.model.design import Design
+from detector.model.runtime import probe
 from detector.model.trained import described
 from detector.stream.definition import Definition
 from detector.train.dataset import Dataset, DatasetError
+from detector.train.findings import findings
 from detector.train.fit import Fitted, fit
 from detector.train.judge import folds
 from detector.train.learn import Progress
@@ -148,21 +150,22 @@ def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[
         "architecture": fitted.design.architecture,
         "design": fitted.design.told(),
         "seed": seed,
-        "probe": fitted.probe,
+        "probe": _probe(past.definition, fitted),
         "data": {
             "sha256": dataset.sha256,
             "records": int(dataset.train.sum()),
             "start_s": float(time_s[0]),
             "end_s": float(time_s[-1]),
             "entities": len(dataset.entities),
-            "seen_share": {
-                name: round(float(share), 4)
-                for name, share in zip(past.definition.signal_names, past.seen.mean(axis=(0, 1)), strict=True)
-            },
+            **findings(past).told(),
         },
         "held_out": fitted.metrics,
         "versions": _versions(fitted.design),
     }
+
+
+def _probe(definition: Definition, fitted: Fitted) -> list[list[float]]:
+    return probe(fitted.expectation.reconstruct, definition.window_steps, len(definition.signals))
 
 
 def _versions(design: Design) -> dict[str, str]:

@@ -34,6 +34,8 @@ def train(verbs: Verbs) -> None:
     add("--trials", type=positive, default=100, metavar="N", help=trials)
     jobs = "processes of a search, 1 GB each and the data (default: one a core)"
     add("--jobs", type=positive, default=cores(), metavar="N", help=jobs)
+    exclude = "incidents and maintenance, not learnt from: .csv (start,end,entity columns), .ics, .toml"
+    add("--exclude", type=Path, action="append", default=[], metavar="FILE", help=exclude)
     add("--seed", type=int, default=0, help="same seed and data, same network (default 0)")
     add("--epochs", type=positive, default=60, help="at most (default 60)")
     add("--json", action="store_true", help="the result for programs, in the place of the version's path")

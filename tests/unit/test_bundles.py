@@ -243,4 +243,4 @@ def test_a_directory_without_a_bundle_is_said_to_be_one(tmp_path, capsys):
 
 def test_fit_tells_what_it_learnt(network):
     fitted = fit(PAST, usual("dense", 3), 0, 2, lambda *_: None)
-    assert set(fitted.metrics) == {"windows", "held_out_loss", "epochs"}
+    assert set(fitted.metrics) == {"windows", "suspected_share", "held_out_loss", "epochs"}

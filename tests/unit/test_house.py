@@ -208,7 +208,7 @@ HEAVY = {"tensorflow", "keras"}
 HEAVY_ALLOWED = {
     "detector.model.networks",
     "detector.model.runtime",
-    "detector.train.fit",
+    "detector.train.expect",
     "detector.train.learn",
     "detector.train.trainer",
 }
