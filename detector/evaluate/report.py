@@ -16,6 +16,7 @@ import numpy as np
 from detector.evaluate.evaluation import Evaluation
 from detector.evaluate.events import Verdict, covers
 from detector.evaluate.judged import Alarm
+from detector.evaluate.page import PLAIN, STYLE
 from detector.evaluate.plots import ALARM, EDGE, EVENT, EXPECTED, OBSERVED, svg
 from detector.evaluate.quality import DAY_S
 from detector.evaluate.shown import Shown, leading, picture, sections
@@ -29,8 +30,6 @@ ENTITIES_MAX = 200
 """Rows of the table of entities; `--json` has all."""
 ENTITIES_OPEN_MAX = 20
 """Up to so many are shown without being asked for: the pictures are what one came for."""
-PLAIN = ' !$"()*+,/:;=?@[]{}|~'
-"""What a picture has as it is, within an attribute in single quotes; base64 would make it a third larger."""
 
 
 def page(evaluation: Evaluation, dataset: Dataset, judge: Judge) -> str:
@@ -46,7 +45,7 @@ def page(evaluation: Evaluation, dataset: Dataset, judge: Judge) -> str:
         if kind.total > len(kind.shown):
             body.append(f"<p>{kind.total - len(kind.shown):,} more are left out here.</p>")
     head = {"name": escape(part.definition.name), "judged": escape(judged(evaluation))}
-    return _PAGE.format(**head, body="".join(body))
+    return _PAGE.format(**head, style=STYLE, body="".join(body))
 
 
 def _table(evaluation: Evaluation) -> str:
@@ -169,20 +168,7 @@ _PAGE = """<!doctype html>
 <meta name=viewport content="width=device-width, initial-scale=1">
 <title>detector evaluate: {name}</title>
 <style>
-:root {{ color-scheme: light dark }}
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 75rem; padding: 0 1rem 2rem }}
-h1 {{ font-size: 1.3rem; margin: 1rem 0 .3rem }}
-h2, summary {{ font: 600 1.1rem system-ui, sans-serif; margin: 2rem 0 .5rem }}
-p {{ margin: .5rem 0 }} table {{ border-collapse: collapse; width: 100% }}
-th, td {{ padding: .3rem .6rem; text-align: left; vertical-align: top }}
-tr {{ border-bottom: 1px solid #8884 }}
-tr > :first-child {{ font-weight: 600 }}
-.num {{ font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap }}
-.legend {{ background: Canvas; padding: .4rem 0; position: sticky; top: 0 }}
-.legend span {{ margin-right: 1.2rem }}
-.legend i {{ display: inline-block; height: .7rem; margin-right: .4rem; width: 1.4rem }}
-figure {{ break-inside: avoid; margin: 1.4rem 0 }} figcaption {{ overflow-wrap: anywhere }}
-img {{ background: #fff; display: block; height: auto; margin-top: .3rem; width: 100% }}
+{style}
 </style>
 <h1>detector evaluate: {name}</h1>
 <p>{judged}.</p>

@@ -65,8 +65,8 @@ class Judged:
     reported: Bools
 
 
-def calibrate(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> Calibration:
-    """Return the calibration that windows of a timeline give.
+def calibrate(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> tuple[Calibration, Doubles]:
+    """Return the calibration that windows give, and how far each is above the usual, in log units.
 
     Args:
         past: The timeline.
@@ -245,8 +245,8 @@ def _steps(judged: Judged) -> list[slice]:
 
 def _told(
     past: Timeline, judged: Judged, before: Calibration, scorer: Scorer, raw: Floats, teaches: Bools
-) -> Calibration:
-    """Return the calibration with what a scorer learnt, the usual raw score and the tail of the others."""
+) -> tuple[Calibration, Doubles]:
+    """Return the calibration with what a scorer learnt, and how far windows are above the usual raw score."""
     settled = {index: np.flatnonzero(mine)[SETTLED_STEPS:] for index, mine in _of_each(judged.entity)}
     certain = raw > np.log(INCIDENT)
     settled = {index: mine[~certain[mine]] for index, mine in settled.items()}
@@ -265,8 +265,9 @@ def _told(
     beyond = np.empty(len(raw))
     for part in _steps(judged):
         beyond[part] = judge.beyond(judged.entity[part], raw[part], teaches[part])
-    series = [beyond[mine].astype(np.float64) for mine in settled.values() if len(mine)]
-    return replace(learnt, typical=judge.typical[: len(typical)], tail=tails(series, past.definition))
+    series = [beyond[mine] for mine in settled.values() if len(mine)]
+    tail = tails(series, past.definition)
+    return replace(learnt, typical=judge.typical[: len(typical)], tail=tail), beyond
 
 
 def _scorer(past: Timeline, calibration: Calibration) -> Scorer:

@@ -30,6 +30,7 @@ from detector.train import dataset, infer
 from detector.train.exclude import excluded
 from detector.train.findings import findings
 from detector.train.maintained import maintained
+from detector.train.report import page
 from detector.train.search import Candidate, Limits
 from detector.train.select import Selection
 from detector.train.timeline import Timeline
@@ -77,6 +78,8 @@ def train(asked: argparse.Namespace, settings: Settings | None) -> int:
         )
         epochs = fitted.metrics.get("epochs", 1.0)  # a baseline has none
         bar.update(task, completed=epochs, total=epochs)
+    if asked.report:
+        asked.report.write_text(page(bundle.load(version).manifest), "utf-8")
     if asked.json:
         manifest = bundle.load(version).manifest
         facts = {name: manifest.get(name) for name in ("architecture", "design", "selection", "held_out")}

@@ -9,8 +9,8 @@ import numpy as np
 
 from detector.model.design import Design
 from detector.stream.calibration import Calibration
-from detector.stream.nouns import Ints
-from detector.train.calibrate import calibrate
+from detector.stream.nouns import Doubles, Ints
+from detector.train.calibrate import Judged, calibrate
 from detector.train.dataset import DatasetError
 from detector.train.days import days
 from detector.train.expect import Expectation, expect, judged_by
@@ -31,13 +31,17 @@ CALIBRATION_WINDOWS_MAX = 4_000_000
 class Fitted:
     """What expects the newest step, and what it takes to judge by it.
 
-    `suspected` is the share of the windows that looked like incidents, and were not learnt from.
+    `judged` are the windows that scores were calibrated by, and `beyond` `(windows,)` how far each is above
+    the usual, in log units. `suspected` is the share of all windows that looked like incidents, and were not
+    learnt from.
     """
 
     design: Design
     expectation: Expectation
     scaling: Scaling
     calibration: Calibration
+    judged: Judged
+    beyond: Doubles
     windows: int
     suspected: float
 
@@ -86,9 +90,10 @@ def fit(
     expectation = expect(design, training, held_out, seed=seed, epochs=epochs, progress=progress)
     newest = slice(-calibrated_max, None)
     judged = judged_by(windows.part(newest), expectation.reconstruct)
-    calibration = calibrate(past, judged, learnt, ~suspected[newest])
+    calibration, beyond = calibrate(past, judged, learnt, ~suspected[newest])
     calibration = replace(calibration, days=days(past, learnt.center, learnt.scale))
-    return Fitted(design, expectation, learnt, calibration, len(training), float(suspected.mean()))
+    share = float(suspected.mean())
+    return Fitted(design, expectation, learnt, calibration, judged, beyond, len(training), share)
 
 
 def _split(end: Ints, window_steps: int) -> int:

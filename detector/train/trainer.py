@@ -19,9 +19,10 @@ from detector.model.runtime import probe
 from detector.model.trained import described
 from detector.stream.definition import Definition
 from detector.train.dataset import Dataset, DatasetError
+from detector.train.figures import figures
 from detector.train.findings import findings
 from detector.train.fit import Fitted, fit
-from detector.train.judge import folds
+from detector.train.judge import FOLDS, folds
 from detector.train.learn import Progress
 from detector.train.search import ALWAYS, Candidate, Limits, Search, Tell
 from detector.train.select import Selection, select
@@ -59,16 +60,14 @@ def search(
 ) -> Selection:
     """Choose a design for a timeline, of the architectures `among`.
 
-    A search that was interrupted goes on where it was; one that came to its end leaves nothing behind.
-
-    Raises:
-        DatasetError: There is too little data to judge anything by.
+    A search that was interrupted goes on where it was; one that came to its end leaves nothing behind. Of too
+    little data to have folds, nothing is proven, and the simplest that looks at all signals is taken.
     """
-    if not folds(past):
-        raise DatasetError(
-            f"too little data to choose by: {len(past.step)} steps, and windows of "
-            f"{past.definition.window_steps}. Record longer, or say which --architecture"
-        )
+    if len(folds(past)) < FOLDS:
+        unjudged = Candidate(Design("pca"))
+        steps, window = len(past.step), past.definition.window_steps
+        why = f"pca, for {steps} steps with windows of {window} are too few to prove anything better"
+        return Selection(unjudged, why, [])
     asked = (__version__, dataset.sha256, described(past.definition), len(past.step), *among, seed, epochs)
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     directory = out / SEARCHES / key[:16]
@@ -99,6 +98,7 @@ def train(
     fitted = fit(past, design, seed, epochs, progress)
     facts = _facts(dataset, past, fitted, seed)
     facts["selection"] = told(selection) if selection else _unproven(design)
+    facts["figures"] = figures(past, fitted, selection)
     return bundle.save(out, fitted.network, fitted.calibration, past.definition, facts), fitted
 
 

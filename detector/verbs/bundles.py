@@ -15,6 +15,7 @@ def bundle(verbs: Verbs) -> None:
     parts = parser.add_subparsers(title="verbs of bundles", required=True, metavar="VERB")
     show = _add(parts, "show", "What is in the champion of a bundle, or in a version.", _shown)
     show.add_argument("--json", action="store_true", help="for programs")
+    show.add_argument("--report", type=Path, metavar="REPORT.html", help="write the page of its training")
     diff = _add(
         parts, "diff", "What differs between two versions, or the champions of two bundles.", _compared
     )
@@ -36,8 +37,22 @@ def _add(parts: Verbs, name: str, what: str, do: object) -> argparse.ArgumentPar
 def _shown(asked: argparse.Namespace) -> int:
     from detector import bundles  # noqa: PLC0415
 
+    if asked.report:
+        return _reported(asked)
     told = bundles.shown(asked.bundle)
     print(json.dumps(told, indent=1) if asked.json else "\n".join(bundles.lines(told)))
+    return OK
+
+
+def _reported(asked: argparse.Namespace) -> int:
+    from detector.model.bundle import BundleError, load  # noqa: PLC0415
+    from detector.train import report  # noqa: PLC0415 -- matplotlib
+
+    loaded = load(asked.bundle)
+    try:
+        asked.report.write_text(report.page(loaded.manifest), "utf-8")
+    except ValueError as error:
+        raise BundleError(f"{loaded.path}: {error}") from None
     return OK
 
 

@@ -38,6 +38,7 @@ def train(verbs: Verbs) -> None:
     add("--exclude", type=Path, action="append", default=[], metavar="FILE", help=exclude)
     add("--seed", type=int, default=0, help="same seed and data, same network (default 0)")
     add("--epochs", type=positive, default=60, help="at most (default 60)")
+    add("--report", type=Path, metavar="REPORT.html", help="write a page: why this one, and what it does")
     add("--json", action="store_true", help="the result for programs, in the place of the version's path")
 
 
