@@ -34,7 +34,10 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Records in time order. `column[name]` is `(records,)` float64, NaN where not seen."""
+    """Records in time order. `column[name]` is `(records,)` float64, NaN where not seen.
+
+    `files` are those that were read; `broken` says which others of a folder could not be, and why.
+    """
 
     labels: tuple[str, ...]
     entities: tuple[Entity, ...]
@@ -44,6 +47,8 @@ class Dataset:
     train: Bools
     rates: bool
     sha256: str
+    files: tuple[Path, ...] = ()
+    broken: tuple[str, ...] = ()
 
     def chunks(self, definition: Definition) -> Iterator[tuple[float, Samples]]:
         """Cut into samples of the definition's columns, `row` being an index of `entities`.
@@ -85,41 +90,62 @@ def read(paths: Sequence[Path], labels: Sequence[str] = ()) -> Dataset:
     """Read files, or folders of them, into one dataset.
 
     Args:
-        paths: Files or folders; columns that a file lacks are unseen in it.
+        paths: Files or folders; columns that a file lacks are unseen in it. In a folder, a file that cannot
+            be read is left out: a recorder that was killed leaves one.
         labels: The entity columns; none: every text column.
 
     Raises:
         DatasetError: There is nothing to read, or a file is no dataset.
     """
-    files = sorted(file for path in paths for file in _files(path))
-    if not files:
-        raise DatasetError(f"no {' or '.join(SUFFIXES)} file in {', '.join(map(str, paths))}")
-    tables = [_table(file) for file in files]
-    rates = {_is_rates(table) for table in tables}
+    named = {path for path in paths if not path.is_dir()}
+    broken: list[str] = []
+    files = sorted({file for path in paths for file in _files(path, broken)})
+    tables: dict[Path, pa.Table] = {}
+    for file in files:
+        try:
+            tables[file] = _table(file)
+        except DatasetError as error:
+            if file in named:
+                raise
+            broken.append(str(error))
+    if not tables:
+        why = f"; {'; '.join(broken)}" if broken else ""
+        raise DatasetError(f"no {' or '.join(SUFFIXES)} file in {', '.join(map(str, paths))}{why}")
+    rates = {_is_rates(table) for table in tables.values()}
     if len(rates) > 1:
         raise DatasetError("recordings (rates) and raw datasets (counters) do not mix")
     try:
         table = pa.concat_tables(
-            [table.replace_schema_metadata(None) for table in tables], promote_options="permissive"
+            [table.replace_schema_metadata(None) for table in tables.values()], promote_options="permissive"
         )
     except pa.ArrowException as error:
         raise DatasetError(f"the files do not fit together: {error}") from None
-    return _dataset(table, labels, rates=rates.pop(), sha256=_sha256(files))
+    found = _dataset(table, labels, rates=rates.pop(), sha256=_sha256(list(tables)))
+    return replace(found, files=tuple(tables), broken=tuple(broken))
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, broken: list[str]) -> list[Path]:
+    """Return the datasets at a path; what cannot be looked into in a folder is noted in `broken`."""
     if path.is_dir():
         found = [
             file
             for file in path.rglob("*")
             if file.suffix in SUFFIXES and not file.name.startswith(".") and file.is_file()
         ]
-        return [file for file in found if "time" in _column_names(file)]
+        return [file for file in found if _has_times(file, broken)]
     if not path.is_file():
         raise DatasetError(f"{path}: no such file")
     if path.suffix not in SUFFIXES:
         raise DatasetError(f"{path}: neither {' nor '.join(SUFFIXES)}")
     return [path]
+
+
+def _has_times(file: Path, broken: list[str]) -> bool:
+    try:
+        return "time" in _column_names(file)
+    except DatasetError as error:
+        broken.append(str(error))
+        return False
 
 
 def _column_names(file: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,11 @@ def tell_unseen(data: dataset.Dataset, definition: Definition) -> None:
             print(f"{what}: {', '.join(names)}", file=sys.stderr)  # noqa: T201
 
 
+def _tell_broken(data: dataset.Dataset) -> None:
+    for problem in data.broken:
+        print(f"left out, unreadable: {problem}", file=sys.stderr)  # noqa: T201
+
+
 def _tell_doubts(data: dataset.Dataset, definition: Definition, recorded: infer.Recorded | None) -> None:
     for doubt in infer.doubts(data, definition, recorded):
         print(doubt, file=sys.stderr)  # noqa: T201
@@ -156,12 +162,14 @@ def prepare(
     if settings is not None:
         definition = settings.stream(name).definition()
         data = dataset.read(paths, definition.entity)
+        _tell_broken(data)
         check(data, definition)
         tell_unseen(data, definition)
-        _tell_doubts(data, definition, metadata_of(paths) if data.rates else None)
+        _tell_doubts(data, definition, metadata_of(data.files) if data.rates else None)
         return _without_maintenance(data, definition, settings), definition
     data = dataset.read(paths)
-    recorded = metadata_of(paths) if data.rates else None
+    _tell_broken(data)
+    recorded = metadata_of(data.files) if data.rates else None
     name = name or (recorded.stream if recorded else paths[0].stem)
     definition, empty = without_missing(infer.infer(data, name, recorded), data)
     definition, rare, still = infer.useful(data, definition)
@@ -195,13 +203,12 @@ def _without_excluded(data: dataset.Dataset, definition: Definition, files: list
     return replace(data, train=data.train & ~out)
 
 
-def metadata_of(paths: list[Path]) -> infer.Recorded | None:
-    """Return what the newest recording among files, or folders of them, says of its stream.
+def metadata_of(files: Sequence[Path]) -> infer.Recorded | None:
+    """Return what the newest of some recordings says of its stream.
 
     Raises:
         DatasetError: It is of a later format, or makes no sense.
     """
-    files = [file for path in paths for file in (sorted(path.rglob("[!.]*.parquet")) or [path])]
     try:
         said = recording.read_metadata(files[-1])
         return None if said is None else infer.Recorded.model_validate(said)

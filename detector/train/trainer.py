@@ -157,6 +157,7 @@ def _facts(dataset: Dataset, past: Timeline, fitted: Fitted, seed: int) -> dict[
             "start_s": float(time_s[0]),
             "end_s": float(time_s[-1]),
             "entities": len(dataset.entities),
+            "broken": list(dataset.broken),
             **findings(past).told(),
         },
         "held_out": fitted.metrics,

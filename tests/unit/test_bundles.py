@@ -32,6 +32,7 @@ class Data:
     time_s = np.array([1e9, 1.1e9])
     train = np.ones(2, bool)
     entities = PAST.entities
+    broken = ()
 
 
 def make(directory, design=None, timeline=PAST, seed=0):

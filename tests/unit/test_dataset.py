@@ -167,6 +167,22 @@ def test_what_is_no_parquet_is_refused_by_name_alone_and_in_a_folder(tmp_path):
             read([where])
 
 
+@pytest.mark.parametrize("cut", [0.0, 0.5, 0.9])
+def test_a_broken_file_in_a_folder_costs_itself_and_is_named(tmp_path, cut):
+    for name, start_s in (("a", 0), ("b", 1000), ("c", 2000)):
+        table = pa.table({"time": start_s + np.arange(100.0), "device": ["r"] * 100, "x": np.arange(100.0)})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    broken = tmp_path / "b.parquet"
+    broken.write_bytes(broken.read_bytes()[: int(cut * broken.stat().st_size)])
+    found = read([tmp_path])
+    assert found.time_s.tolist() == [*range(100), *range(2000, 2100)]
+    assert [file.name for file in found.files] == ["a.parquet", "c.parquet"]
+    (problem,) = found.broken
+    assert "b.parquet" in problem
+    with pytest.raises(DatasetError, match=r"b\.parquet"):
+        read([tmp_path / "a.parquet", broken])  # who names it wants it
+
+
 @pytest.mark.parametrize(
     ("name", "words"), [("absent.csv", "no such file"), ("data.txt", "neither .parquet nor .csv")]
 )
