@@ -7,16 +7,16 @@ here is what a daemon would know that had run from the beginning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from detector.stream.calibration import Calibration, Tail
 from detector.stream.nouns import Bools, Doubles, Floats, Ints
-from detector.stream.policy import Policies
-from detector.stream.scaling import CLIP, few_counts, unscaled
+from detector.stream.scaling import CLIP
 from detector.stream.score import Scorer, past_errors
 from detector.train.scales import Scaling
+from detector.train.scored import Judged, of_each, raw_scores, scorer_of, steps_of
 from detector.train.tails import tails
 from detector.train.timeline import Timeline
 
@@ -50,21 +50,6 @@ SETTLED_STEPS = 50
 """Scored steps of an entity until its smoothed energies have forgotten that they began with nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The newest step of windows, scaled, and what was expected of it. `(windows, signals)` or `(windows,)`.
-
-    `reported` says which signals were seen in the window; `end` is its position in the timeline, ascending.
-    """
-
-    entity: Ints
-    end: Ints
-    newest: Floats
-    seen: Bools
-    expected: Floats
-    reported: Bools
-
-
 def calibrate(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> tuple[Calibration, Doubles]:
     """Return the calibration that windows give, and how far each is above the usual, in log units.
 
@@ -74,19 +59,14 @@ def calibrate(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -
         learnt: How they were scaled.
         teaches: Which of them may say what is usual, `(windows,)`.
     """
-    before = _before(past, judged, learnt, teaches)
-    scorer, raw = _experienced(past, judged, before, teaches)
+    before = prior(past, judged, learnt, teaches)
+    scorer = scorer_of(past, before)
+    raw = raw_scores(past, judged, scorer, teaches)
     return _told(past, judged, before, scorer, raw, teaches)
 
 
-def raw_scores(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> Floats:
-    """Return the logarithm of the raw scores of windows, `(windows,)`; arguments as of `calibrate`."""
-    _, raw = _experienced(past, judged, _before(past, judged, learnt, teaches), teaches)
-    return raw
-
-
-def _before(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> Calibration:
-    """Return what is known of errors before any is scored; there is no tail yet."""
+def prior(past: Timeline, judged: Judged, learnt: Scaling, teaches: Bools) -> Calibration:
+    """Return what is known of errors before any is scored; there is no tail yet. Arguments as above."""
     entities, definition = len(past.entities), past.definition
     error = past_errors(judged.newest, judged.seen, judged.expected)
     counts = judged.seen & teaches[:, None]
@@ -133,7 +113,7 @@ def error_scales(error: Floats, seen: Bools, entity: Ints, entities: int) -> tup
     """
     pool = np.maximum(_tail_scale(error, seen), ERROR_FLOOR)
     own = np.tile(pool, (entities, 1))
-    for index, mine in _of_each(entity):
+    for index, mine in of_each(entity).items():
         count = seen[mine].sum(axis=0)
         # A tail needs that many errors to be one; until then the pool's counts.
         weight = count / (count + 1.0 / (1.0 - TAIL))
@@ -160,7 +140,7 @@ def _peers(judged: Judged, entities: int, history_s: float) -> tuple[Floats, Flo
     total, count = np.zeros((signals, signals)), 0
     means: dict[int, Floats] = {}
     matrices: dict[int, Doubles] = {}
-    for index, mine in _of_each(judged.entity):
+    for index, mine in of_each(judged.entity).items():
         rows = judged.newest[mine].astype(np.float64)
         means[index] = rows.mean(axis=0).astype(np.float32)
         covariance = np.cov(np.clip(rows - means[index], -CLIP, CLIP).T, bias=True).reshape(signals, signals)
@@ -184,7 +164,7 @@ def _conditional(covariance: Doubles, ridge: float) -> Floats:
 
 def _usual(past: Timeline, judged: Judged, before: Calibration, counts: Bools) -> Calibration:
     """Return the calibration with the mean size of both errors, where the running baselines begin."""
-    surprise, alone = _errors(_scorer(past, before), judged)
+    surprise, alone = _errors(scorer_of(past, before), judged)
     usual_past, pool_usual_past = _sizes(judged, surprise, counts, len(past.entities))
     usual_peers, pool_usual_peers = _sizes(judged, alone, counts, len(past.entities))
     return replace(
@@ -203,7 +183,7 @@ def _sizes(judged: Judged, error: Floats, seen: Bools, entities: int) -> tuple[F
     size = np.abs(error)
     pool = np.maximum(_mean(size, seen), LEAST)
     own = np.tile(pool, (entities, 1))
-    for index, mine in _of_each(judged.entity):
+    for index, mine in of_each(judged.entity).items():
         count = seen[mine].sum(axis=0)
         weight = count / (count + USUAL_PRIOR)
         own[index] = weight * _mean(size[mine], seen[mine]) + (1.0 - weight) * pool
@@ -225,31 +205,13 @@ def _errors(scorer: Scorer, judged: Judged) -> tuple[Floats, Floats]:
     return both[0], both[1]
 
 
-def _experienced(past: Timeline, judged: Judged, before: Calibration, learns: Bools) -> tuple[Scorer, Floats]:
-    """Run a scorer over the windows; return it as it is in the end, and the logarithm of the raw scores."""
-    scorer = _scorer(past, before)
-    raw = np.empty(len(judged.end), np.float32)
-    for part in _steps(judged):
-        entity, newest = judged.entity[part], judged.newest[part]
-        observed = unscaled(newest, before.center[entity], before.scale[entity], few_counts(past.definition))
-        seen, expected, reported = judged.seen[part], judged.expected[part], judged.reported[part]
-        raw[part] = scorer.raw(entity, observed, newest, seen, expected, reported, learns[part]).log
-    return scorer, raw
-
-
-def _steps(judged: Judged) -> list[slice]:
-    """Return where the windows of each step are."""
-    heads = np.flatnonzero(np.r_[True, np.diff(judged.end) > 0])
-    return [slice(start, end) for start, end in zip(heads, np.r_[heads[1:], len(judged.end)], strict=True)]
-
-
 def _told(
     past: Timeline, judged: Judged, before: Calibration, scorer: Scorer, raw: Floats, teaches: Bools
 ) -> tuple[Calibration, Doubles]:
     """Return the calibration with what a scorer learnt, and how far windows are above the usual raw score."""
-    settled = {index: np.flatnonzero(mine)[SETTLED_STEPS:] for index, mine in _of_each(judged.entity)}
-    certain = raw > np.log(INCIDENT)
-    settled = {index: mine[~certain[mine]] for index, mine in settled.items()}
+    calm = raw <= np.log(INCIDENT)
+    settled = {index: mine[SETTLED_STEPS:] for index, mine in of_each(judged.entity).items()}
+    settled = {index: mine[calm[mine]] for index, mine in settled.items()}
     medians = {index: float(np.median(raw[mine])) for index, mine in settled.items() if len(mine)}
     pool_typical = float(np.median(list(medians.values()))) if medians else float(np.median(raw))
     typical = np.array([medians.get(index, pool_typical) for index in range(len(past.entities))], np.float32)
@@ -261,27 +223,13 @@ def _told(
         typical=typical,
         pool_typical=pool_typical,
     )
-    judge = _scorer(past, learnt)
+    judge = scorer_of(past, learnt)
     beyond = np.empty(len(raw))
-    for part in _steps(judged):
+    for part in steps_of(judged):
         beyond[part] = judge.beyond(judged.entity[part], raw[part], teaches[part])
     series = [beyond[mine] for mine in settled.values() if len(mine)]
     tail = tails(series, past.definition)
     return replace(learnt, typical=judge.typical[: len(typical)], tail=tail), beyond
-
-
-def _scorer(past: Timeline, calibration: Calibration) -> Scorer:
-    policies = Policies(past.definition)
-    scorer = Scorer(past.definition, calibration, policies)
-    for stage in (policies, scorer):
-        stage.resize(len(past.entities))
-        for row, entity in enumerate(past.entities):
-            stage.admit(row, entity)
-    return scorer
-
-
-def _of_each(entity: Ints) -> list[tuple[int, Bools]]:
-    return [(int(index), entity == index) for index in np.unique(entity)]
 
 
 def _mean(size: Floats, seen: Bools) -> Floats:

@@ -13,9 +13,9 @@ from detector.model.keras_file import KerasNetwork
 from detector.model.runtime import runner
 from detector.stream.nouns import Reconstruct
 from detector.train import linear
-from detector.train.calibrate import Judged
 from detector.train.dataset import DatasetError
 from detector.train.learn import Course, Progress
+from detector.train.scored import Judged
 from detector.train.windows import CHUNK_WINDOWS, Windows
 
 LINEAR_WINDOWS_MAX = 100_000

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from detector.stream.calibration import WEEK_S, edge
-from detector.stream.nouns import Doubles, Floats, Ints
+from detector.stream.nouns import Doubles, Floats
 from detector.stream.scaling import few_counts, unscaled
 from detector.train.fit import Fitted
+from detector.train.scored import of_each
 from detector.train.select import Selection
 from detector.train.tails import opening, peaks_over
 from detector.train.timeline import Timeline
@@ -102,7 +103,7 @@ def _scores(past: Timeline, fitted: Fitted, level: float) -> dict[str, Any]:
 def _tail(past: Timeline, fitted: Fitted, level: float) -> dict[str, Any]:
     """Return how many episodes a week begin beyond which level: as it was, and as the tail has it."""
     definition, tail = past.definition, fitted.calibration.tail
-    series = [opening(fitted.beyond[mine], definition) for mine in _of_each(fitted.judged.entity)]
+    series = [opening(fitted.beyond[mine], definition) for mine in of_each(fitted.judged.entity).values()]
     together = np.concatenate([*series, np.zeros(1)])
     levels = np.linspace(np.median(together), max(float(together.max()), level), LEVELS)
     weeks = max(sum(map(len, series)), 1) * definition.step_s / WEEK_S
@@ -157,8 +158,3 @@ def _stretch(past: Timeline, fitted: Fitted, level: float, at: int) -> dict[str,
             for index in leading.tolist()
         ],
     }
-
-
-def _of_each(entity: Ints) -> list[Ints]:
-    order = np.argsort(entity, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(entity[order])) + 1)

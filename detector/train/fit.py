@@ -9,16 +9,17 @@ import numpy as np
 
 from detector.model.design import Design
 from detector.stream.calibration import Calibration
-from detector.stream.nouns import Doubles, Ints
-from detector.train.calibrate import Judged, calibrate
+from detector.stream.nouns import Bools, Doubles, Ints
+from detector.train.calibrate import calibrate
 from detector.train.dataset import DatasetError
 from detector.train.days import days
 from detector.train.expect import Expectation, expect, judged_by
 from detector.train.learn import Progress
 from detector.train.scales import Scaling, scaling
+from detector.train.scored import Judged
 from detector.train.suspects import suspects
 from detector.train.timeline import Timeline
-from detector.train.windows import windows_of
+from detector.train.windows import Windows, windows_of
 
 HELD_OUT_SHARE = 0.25
 WINDOWS_MIN = 64
@@ -58,41 +59,70 @@ class Fitted:
         return {"windows": self.windows, "suspected_share": round(self.suspected, 5), **held_out}
 
 
-def fit(
-    past: Timeline,
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every design learns from, the same for all: windows, their scaling, and which look like incidents.
+
+    Those of the `known` windows `(windows,)` are trained on, the others held out.
+    """
+
+    windows: Windows
+    scaling: Scaling
+    known: Bools
+    suspected: Bools
+
+
+def prepare(past: Timeline) -> Ground:
+    """Return the ground that a timeline is.
+
+    The last quarter of the windows is held out. No step is judged in both parts; the first windows held out
+    begin with steps that were trained on. In a first pass a baseline looks for incidents.
+
+    Raises:
+        DatasetError: There are too few windows; the message says how many are missing.
+    """
+    entity, end = past.ends()
+    split = _split(end, past.definition.window_steps)
+    known = end < split
+    _check_enough(past, int(known.sum()), int((~known).sum()))
+    learnt = scaling(past, split)
+    windows = windows_of(past, learnt, entity, end)
+    parts = windows.part(known), windows.part(~known)
+    first = expect(Design("pca"), *parts, seed=0, epochs=0, progress=lambda *_: None)
+    suspected = suspects(past, judged_by(windows, first.reconstruct), learnt)
+    return Ground(windows, learnt, known, suspected)
+
+
+def fit(past: Timeline, design: Design, seed: int, epochs: int, progress: Progress) -> Fitted:
+    """Train a network, or fit a baseline, on all entities of a stream together.
+
+    Raises:
+        DatasetError: There are too few windows; the message says how many are missing.
+    """
+    return fit_on(prepare(past), design, seed, epochs, progress)
+
+
+def fit_on(
+    ground: Ground,
     design: Design,
     seed: int,
     epochs: int,
     progress: Progress,
     calibrated_max: int = CALIBRATION_WINDOWS_MAX,
 ) -> Fitted:
-    """Train a network, or fit a baseline, on all entities of a stream together.
+    """Train a network, or fit a baseline, on what was prepared.
 
-    The last quarter of the windows is held out: it stops the training early. No step is judged in both parts;
-    the first windows held out begin with steps that were trained on. In a first pass a baseline looks for
-    incidents, which the second pass leaves out. Scores are calibrated on all windows.
-
-    Raises:
-        DatasetError: There are too few windows; the message says how many are missing.
+    What is held out stops the training early. What looks like an incident is not learnt from. Scores are
+    calibrated on the newest windows, `calibrated_max` at most.
     """
-    definition = past.definition
-    entity, end = past.ends()
-    split = _split(end, definition.window_steps)
-    known = end < split
-    _check_enough(past, int(known.sum()), int((~known).sum()))
-    learnt = scaling(past, split)
-    windows = windows_of(past, learnt, entity, end)
-    first = expect(
-        Design("pca"), windows.part(known), windows.part(~known), seed=seed, epochs=0, progress=progress
-    )
-    suspected = suspects(past, judged_by(windows, first.reconstruct), learnt)
-    training, held_out = windows.part(known & ~suspected), windows.part(~known & ~suspected)
+    windows, past, learnt, teaches = ground.windows, ground.windows.past, ground.scaling, ~ground.suspected
+    training, held_out = windows.part(ground.known & teaches), windows.part(~ground.known & teaches)
     expectation = expect(design, training, held_out, seed=seed, epochs=epochs, progress=progress)
     newest = slice(-calibrated_max, None)
     judged = judged_by(windows.part(newest), expectation.reconstruct)
-    calibration, beyond = calibrate(past, judged, learnt, ~suspected[newest])
+    calibration, beyond = calibrate(past, judged, learnt, teaches[newest])
     calibration = replace(calibration, days=days(past, learnt.center, learnt.scale))
-    share = float(suspected.mean())
+    share = float(ground.suspected.mean())
     return Fitted(design, expectation, learnt, calibration, judged, beyond, len(training), share)
 
 

@@ -16,8 +16,7 @@ is found.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -26,15 +25,10 @@ import numpy as np
 from detector.model.design import Design
 from detector.stream.calibration import WEEK_S, Calibration
 from detector.stream.nouns import Bools, Doubles, Ints, Reconstruct
-from detector.stream.policy import Policies
-from detector.stream.scaling import few_counts, unscaled
-from detector.stream.score import Scorer
-from detector.train.calibrate import Judged
 from detector.train.expect import judged_by
-from detector.train.fit import fit
+from detector.train.fit import fit_on, prepare
 from detector.train.inject import APART_STEPS, KINDS, SIZES, Fault, inject
-from detector.train.learn import Course, Progress
-from detector.train.scales import Scaling
+from detector.train.scored import Judged, of_each, raw_steps, scorer_of
 from detector.train.tails import opening, peaks_over
 from detector.train.timeline import Timeline
 from detector.train.windows import Windows, windows_of
@@ -91,14 +85,11 @@ class FoldResult:
     error: float
     multiplications: int
     window_us: float
-    seconds: float
-    course: Course = field(default_factory=Course)
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> FoldResult:
         """Return what `asdict` and JSON have made of one."""
-        cases = [Case(*case) for case in told["cases"]]
-        return cls(**{**told, "cases": cases, "course": Course(**told["course"])})
+        return cls(**{**told, "cases": [Case(*case) for case in told["cases"]]})
 
 
 def folds(past: Timeline, count: int = FOLDS) -> list[Fold]:
@@ -111,34 +102,32 @@ def folds(past: Timeline, count: int = FOLDS) -> list[Fold]:
     return [fold for fold in found if fold.end - fold.begin > window]
 
 
-def judge(
-    past: Timeline, fold: Fold, design: Design, seed: int, epochs: int, progress: Progress
-) -> FoldResult:
+def judge(arena: Arena, design: Design, seed: int, epochs: int) -> FoldResult:
     """Learn from one part of a timeline, and see what is found in another."""
-    begin_s = time.monotonic()
-    known = past.before(fold.split)
-    fitted = fit(known, design, seed, epochs, progress, CALIBRATED_SHARE * JUDGED_WINDOWS_MAX)
+    most = CALIBRATED_SHARE * JUDGED_WINDOWS_MAX
+    fitted = fit_on(arena.ground, design, seed, epochs, lambda *_: None, most)
     reconstruct = fitted.expectation.reconstruct
-    windows = windows_of(past, fitted.scaling, *past.ends())
-    block = Block(past, windows, fitted.scaling, fold, seed)
-    judged = judged_by(block.windows, reconstruct)
-    cases, found = block.found(judged, fitted.calibration)
-    error = np.abs(judged.newest - judged.expected)[judged.seen & (judged.entity < block.clean)[:, None]]
+    judged = judged_by(arena.windows, reconstruct)
+    cases, found = arena.found(judged, fitted.calibration)
+    error = np.abs(judged.newest - judged.expected)[judged.seen & (judged.entity < arena.clean)[:, None]]
     return FoldResult(
         found=found,
         cases=cases,
         error=float(error.mean()),
         multiplications=fitted.expectation.multiplications,
-        window_us=_window_us(windows, reconstruct),
-        seconds=time.monotonic() - begin_s,
-        course=fitted.expectation.course,
+        window_us=_window_us(arena.ground.windows, reconstruct),
     )
 
 
-class Block:
-    """What a fold is judged on: entities as they were in the first `clean` rows, copies with faults after."""
+class Arena:
+    """What is the same for all who are judged in a fold: the ground they learn from, and the judged block.
 
-    def __init__(self, past: Timeline, windows: Windows, learnt: Scaling, fold: Fold, seed: int) -> None:
+    In the block, the first `clean` rows are entities as they were, the others copies with faults.
+    """
+
+    def __init__(self, past: Timeline, fold: Fold, seed: int) -> None:
+        self.ground = prepare(past.before(fold.split))
+        windows = windows_of(past, self.ground.scaling, *past.ends())
         window = past.definition.window_steps
         chosen = _entities(windows.part((windows.end >= fold.begin) & (windows.end < fold.end)))
         steps = max(window, min(fold.end - fold.begin, JUDGED_WINDOWS_MAX // max(len(chosen), 1)))
@@ -149,16 +138,14 @@ class Block:
         faults = inject(hit, np.tile(seen, (copies, 1, 1)), window, np.random.default_rng(seed))
         self.clean = len(chosen)
         self.faults = [replace(fault, row=fault.row + self.clean) for fault in faults]
-        self._own = np.tile(chosen, copies + 1)
-        self._learnt = learnt
-        entities = tuple(past.entities[index] for index in self._own)
+        own = np.tile(chosen, copies + 1)
         self._past = replace(
             past,
-            entities=entities,
+            entities=tuple(past.entities[index] for index in own),
             step=past.step[part],
             value=np.empty((0, steps + window, value.shape[2]), np.float32),
             seen=np.tile(seen, (copies + 1, 1, 1)),
-            born=np.maximum(past.born[self._own] - part.start, 0),
+            born=np.maximum(past.born[own] - part.start, 0),
         )
         row, end = self._past.ends()
         later = end >= window
@@ -186,25 +173,14 @@ class Block:
 
     def _beyond(self, judged: Judged, calibration: Calibration) -> list[tuple[Ints, Doubles]]:
         """Return for each row where its scored steps are, and how far they are above the usual."""
-        definition = self._past.definition
-        policies = Policies(definition)
-        scorer = Scorer(definition, calibration, policies)
-        for stage in (policies, scorer):
-            stage.resize(len(self._own))
-            for row, entity in enumerate(self._past.entities):
-                stage.admit(row, entity)
-        center, scale = self._learnt.center[self._own], self._learnt.scale[self._own]
-        few, beyond = few_counts(definition), np.empty(len(judged.end))
-        for part in _steps(judged.end):
-            rows, newest = judged.entity[part], judged.newest[part]
-            observed = unscaled(newest, center[rows], scale[rows], few)
-            learns: Bools = np.ones(len(rows), bool)
-            seen, expected, reported = judged.seen[part], judged.expected[part], judged.reported[part]
-            log = scorer.raw(rows, observed, newest, seen, expected, reported, learns).log
-            beyond[part] = scorer.beyond(rows, log, learns)
-        order = np.argsort(judged.entity, kind="stable")
-        cuts = np.searchsorted(judged.entity[order], np.arange(1, len(self._own)))
-        return [(judged.end[mine], beyond[mine]) for mine in np.split(order, cuts)]
+        scorer = scorer_of(self._past, calibration)
+        learns: Bools = np.ones(len(judged.end), bool)
+        beyond = np.empty(len(judged.end))
+        for part, log in raw_steps(self._past, judged, scorer, learns):
+            beyond[part] = scorer.beyond(judged.entity[part], log, learns[part])
+        rows, nothing = of_each(judged.entity), np.empty(0, np.int64)
+        each = (rows.get(row, nothing) for row in range(len(self._past.entities)))
+        return [(judged.end[mine], beyond[mine]) for mine in each]
 
 
 def threshold(series: list[Doubles], episodes: float, apart: int) -> float:
@@ -229,12 +205,6 @@ def _entities(windows: Windows) -> Ints:
     there = np.unique(windows.entity)
     chosen = np.linspace(0, len(there) - 1, min(len(there), ENTITIES_MAX)).astype(np.int64)
     return np.asarray(there[chosen])
-
-
-def _steps(end: Ints) -> Iterator[slice]:
-    heads = np.flatnonzero(np.r_[True, np.diff(end) > 0])
-    for start, stop in zip(heads, np.r_[heads[1:], len(end)], strict=True):
-        yield slice(int(start), int(stop))
 
 
 def _window_us(windows: Windows, reconstruct: Reconstruct) -> float:

@@ -11,8 +11,9 @@ import numpy as np
 
 from detector.stream.edges import SURE
 from detector.stream.nouns import Bools
-from detector.train.calibrate import Judged, raw_scores
+from detector.train.calibrate import prior
 from detector.train.scales import Scaling
+from detector.train.scored import Judged, of_each, raw_scores, scorer_of
 from detector.train.timeline import Timeline
 
 SHARE_MAX = 0.1
@@ -24,8 +25,8 @@ def suspects(past: Timeline, judged: Judged, learnt: Scaling) -> Bools:
     """Return which windows are suspected, `(windows,)`."""
     found = np.zeros(len(judged.end), bool)
     for _ in range(PASSES):
-        raw = raw_scores(past, judged, learnt, ~found)
-        for entity in np.unique(judged.entity):
-            mine = judged.entity == entity
+        scorer = scorer_of(past, prior(past, judged, learnt, ~found))
+        raw = raw_scores(past, judged, scorer, ~found)
+        for mine in of_each(judged.entity).values():
             found[mine] |= raw[mine] > max(np.log(SURE), float(np.quantile(raw[mine], 1.0 - SHARE_MAX)))
     return found

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from detector.model.design import Design
 from detector.stream.definition import Definition
 from detector.stream.nouns import Entity
 from detector.train import timeline
-from detector.train.judge import FoldResult, folds, judge
+from detector.train.judge import Arena, FoldResult, folds, judge
 from detector.train.timeline import Timeline
 
 SINGLE_THREADED = {
@@ -112,5 +113,11 @@ def _ready(number: int) -> int:
 
 
 def _judge(design: Design, fold: int, seed: int, epochs: int) -> FoldResult:
+    return judge(_arena(fold, seed), design, seed, epochs)
+
+
+@lru_cache(maxsize=1)
+def _arena(fold: int, seed: int) -> Arena:
+    """Return what is the same for all in a fold; candidates go from fold to fold together."""
     assert _past is not None
-    return judge(_past, folds(_past)[fold], design, seed, epochs, lambda *_: None)
+    return Arena(_past, folds(_past)[fold], seed)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector.model.design import Design
 from detector.train.inject import KINDS, SIZES
-from detector.train.judge import FOLDS, FoldResult, folds, judge, threshold
+from detector.train.judge import FOLDS, Arena, FoldResult, folds, judge, threshold
 from detector.train.tails import peaks_over
 from tests.support.pasts import past
 
@@ -19,8 +19,8 @@ ENTITIES, STEPS, SIGNALS = 4, 1600, 4
 
 
 def result(timeline, architecture="pca", fold=0, seed=0):
-    found = judge(timeline, folds(timeline)[fold], Design(architecture), seed, 1, lambda *_: None)
-    return replace(found, window_us=0.0, seconds=0.0)
+    found = judge(Arena(timeline, folds(timeline)[fold], seed), Design(architecture), seed, 1)
+    return replace(found, window_us=0.0)
 
 
 def test_folds_go_forward_with_a_window_between_what_is_learnt_and_judged():

@@ -9,7 +9,7 @@ from detector.train.select import select
 
 
 def candidate(architecture, *found, cost=1, finished=True):
-    results = [FoldResult(one, [], 0.1, cost, 1.0, 1.0) for one in found]
+    results = [FoldResult(one, [], 0.1, cost, 1.0) for one in found]
     return Candidate(Design(architecture), results, finished)
 
 

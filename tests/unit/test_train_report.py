@@ -14,7 +14,7 @@ from detector.model.design import Design
 from detector.train.figures import figures
 from detector.train.fit import fit
 from detector.train.inject import KINDS, SIZES
-from detector.train.judge import folds, judge
+from detector.train.judge import Arena, folds, judge
 from detector.train.learn import Course
 from detector.train.report import page
 from detector.train.search import Candidate
@@ -30,7 +30,7 @@ PAST = past(3, 1600, 3)
 def _selection():
     candidates = []
     for name in ("pca", "ewma"):
-        results = [judge(PAST, fold, Design(name), 0, 1, lambda *_: None) for fold in folds(PAST)]
+        results = [judge(Arena(PAST, fold, 0), Design(name), 0, 1) for fold in folds(PAST)]
         candidates.append(Candidate(Design(name), results, finished=True))
     given_up = Candidate(Design("gru"), [replace(candidates[0].results[0], found=0.1)])
     return select([*candidates, given_up])
