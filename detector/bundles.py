@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from detector.evaluate.page import utc
 from detector.model import bundle, signature
 from detector.model.bundle import CHAMPION, MANIFEST, Bundle, BundleError
 from detector.model.trained import definition_of, differences
@@ -60,7 +60,8 @@ def _beside(path: Path) -> dict[str, Any]:
 def lines(told: Mapping[str, Any]) -> Iterator[str]:
     """Yield what `shown` returned in words."""
     for one in told["versions_here"]:
-        marks = [name for name, is_so in (("champion", one["champion"]), ("shown", _is(one, told))) if is_so]
+        is_shown = one["version"] == told["version"]
+        marks = [name for name, is_so in (("champion", one["champion"]), ("shown", is_shown)) if is_so]
         yield f"{one['version']}  {', '.join(marks)}".rstrip()
     yield ""
     for name, value in _facts(told):
@@ -69,10 +70,6 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     for signal in told["stream"]["signals"]:
         more = ", ".join(f"{key} {value}" for key, value in signal.items() if key not in {"name", "kind"})
         yield f"{signal['name']:30} {signal['kind']:8} {more}".rstrip()
-
-
-def _is(one: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
-    return bool(one["version"] == told["version"])
 
 
 def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -86,9 +83,9 @@ def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "stream", f"{stream['name']}: step {stream['step_s']:g} s, window {stream['window_steps']} steps"
     yield "entities", f"{told['entities']:,}, named by {', '.join(told['entity']) or 'nothing'}"
     if data:
-        span = f"{_utc(data['start_s'])} to {_utc(data['end_s'])}"
+        span = f"{utc(data['start_s'])} to {utc(data['end_s'])}"
         yield "trained on", f"{data['records']:,} records, {span}; sha256 {data['sha256'][:16]}…"
-    yield "trained", _utc(told["trained_s"])
+    yield "trained", utc(told["trained_s"])
     yield "held out", _pairs(told.get("held_out", {}))
     yield "versions", _pairs({"detector": told.get("detector_version", "?"), **told.get("versions", {})})
     yield "format", f"{told['format']}, {'signed' if told['signed'] else 'not signed'}"
@@ -97,10 +94,6 @@ def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _pairs(of: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in of.items())
-
-
-def _utc(time_s: float) -> str:
-    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def compared(one: Bundle, other: Bundle) -> list[str]:
@@ -117,7 +110,7 @@ def compared(one: Bundle, other: Bundle) -> list[str]:
             for line in _changed(f"{table}.{key}", of[0].get(key), of[1].get(key))
         ]
     for key in ("start_s", "end_s"):
-        times = [_utc(told["data"][key]) if "data" in told else "unknown" for told in (old, new)]
+        times = [utc(told["data"][key]) if "data" in told else "unknown" for told in (old, new)]
         found += _changed(f"data.{key.removesuffix('_s')}", *times)
     found += _other_entities(old, new)
     return found + list(_moved(one, other))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-PLAIN = ' !$"()*+,/:;=?@[]{}|~'
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+_PLAIN = ' !$"()*+,/:;=?@[]{}|~'
 """What a picture has as it is, within an attribute in single quotes; base64 would make it a third larger."""
 
 STYLE = """\
@@ -20,3 +23,13 @@ tr > :first-child { font-weight: 600 }
 .legend i { display: inline-block; height: .7rem; margin-right: .4rem; width: 1.4rem }
 figure { break-inside: avoid; margin: 1.4rem 0 } figcaption { overflow-wrap: anywhere }
 img { background: #fff; display: block; height: auto; margin-top: .3rem; width: 100% }"""
+
+
+def image(svg: str) -> str:
+    """Return a picture as an element of a page that stands alone."""
+    return f"<img alt='' src='data:image/svg+xml,{quote(svg, safe=_PLAIN)}'>"
+
+
+def utc(time_s: float) -> str:
+    """Return a time as people read it."""
+    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil, log10
@@ -62,13 +62,18 @@ class Picture:
 
 
 def svg(picture: Picture, definition: Definition) -> str:
-    """Return a picture as SVG; the same one gives the same text."""
+    """Return a picture as SVG."""
+    return as_svg(lambda: draw(picture, definition))
+
+
+def as_svg(make: Callable[[], Figure]) -> str:
+    """Return the figure that `make` returns as SVG; the same one gives the same text."""
     from matplotlib import rc_context  # noqa: PLC0415 -- takes half a second, and only reports need it
 
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with rc_context(STYLE):
-        draw(picture, definition).savefig(file, format="svg", metadata=nothing)
+        make().savefig(file, format="svg", metadata=nothing)
     # A tenth of a point is finer than a screen; it halves the file.
     return PATH.sub(lambda path: DECIMALS.sub(r"\1", path[0]), file.getvalue().replace("\n", " "))
 

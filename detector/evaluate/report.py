@@ -7,16 +7,14 @@ left out is said: missed faults come before found ones, and of false alarms thos
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from html import escape
-from urllib.parse import quote
 
 import numpy as np
 
 from detector.evaluate.evaluation import Evaluation
 from detector.evaluate.events import Verdict, covers
 from detector.evaluate.judged import Alarm
-from detector.evaluate.page import PLAIN, STYLE
+from detector.evaluate.page import STYLE, image, utc
 from detector.evaluate.plots import ALARM, EDGE, EVENT, EXPECTED, OBSERVED, svg
 from detector.evaluate.quality import DAY_S
 from detector.evaluate.shown import Shown, leading, picture, sections
@@ -101,7 +99,7 @@ def _figure(evaluation: Evaluation, shown: Shown, trace: Trace) -> str:
     title = f"{_name(evaluation.judged.labels(shown.at))} {what}"
     return (
         f"<figure><figcaption><b>{escape(title)}</b> {escape(' '.join(told))}</figcaption>"
-        f"<img alt='' src='data:image/svg+xml,{quote(drawn, safe=PLAIN)}'></figure>"
+        f"{image(drawn)}</figure>"
     )
 
 
@@ -110,7 +108,7 @@ def _told(evaluation: Evaluation, shown: Shown, trace: Trace) -> Iterator[str]:
     if shown.verdict is not None:
         yield from _told_of_fault(shown.verdict, alarm, trace, evaluation.judged.definition.step_s)
     elif alarm is not None:
-        yield f"{_utc(alarm.told_s)}, {_alarm(alarm)}."
+        yield f"{utc(alarm.told_s)}, {_alarm(alarm)}."
         baits = [one.event.event for one in evaluation.verdicts if alarm in one.open_then]
         if baits:
             yield f"On bait: {', '.join(baits)}."
@@ -120,7 +118,7 @@ def _told_of_fault(
     verdict: Verdict[Alarm], alarm: Alarm | None, trace: Trace, step_s: float
 ) -> Iterator[str]:
     event = verdict.event
-    yield f"{_utc(event.start_s)} for {duration(event.end_s - event.start_s)}."
+    yield f"{utc(event.start_s)} for {duration(event.end_s - event.start_s)}."
     if alarm is not None:
         yield f"Found after {duration(max(alarm.told_s - event.start_s, 0.0))}, {_alarm(alarm)}."
     else:
@@ -130,7 +128,7 @@ def _told_of_fault(
         yield "No score in it." if np.isnan(highest) else f"The highest score in it is {highest:.2f}."
         if verdict.open_then:
             since_s = min(one.told_s for one in verdict.open_then)
-            yield f"An alarm was open already, since {_utc(since_s)}."
+            yield f"An alarm was open already, since {utc(since_s)}."
     if event.signals:
         yield f"Labelled: {', '.join(event.signals)}."
 
@@ -142,10 +140,6 @@ def _alarm(alarm: Alarm) -> str:
 
 def _name(labels: Mapping[str, str]) -> str:
     return " ".join(labels.values()) or "all"
-
-
-def _utc(time_s: float) -> str:
-    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _swatch(color: str, what: str) -> str:

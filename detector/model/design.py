@@ -7,6 +7,8 @@ from typing import Any
 
 NETWORKS = ("dense", "conv1d", "gru", "conv1d-bilstm", "lstm", "bilstm")
 """The cheapest first: that is the order in which a search tries them."""
+AUTO = "auto"
+"""In the place of an architecture: what a search finds."""
 BASELINES = ("ewma", "pca", "seasonal")
 """Architectures that are no networks; they run without TensorFlow."""
 ARCHITECTURES = (*NETWORKS, *BASELINES)

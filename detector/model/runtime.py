@@ -84,10 +84,10 @@ def runner(network: Any, step_s: float) -> Reconstruct:
         return network([values, tf.cast(seen, tf.float32), *when], training=False)[:, -1]
 
     steps, signals = network.inputs[0].shape[1:]
-    told_when = len(network.inputs) > 2  # noqa: PLR2004 -- values, seen, and the time of day and week
+    when = is_told_when(network)
     shape = (None, steps, signals)
     signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.bool)]
-    signature += [tf.TensorSpec((None, steps, PHASES), tf.float32)] * told_when
+    signature += [tf.TensorSpec((None, steps, PHASES), tf.float32)] * when
     newest = tf.function(newest_step, input_signature=signature)
 
     def reconstruct(value: Floats, seen: Bools, end_s: Doubles) -> Floats:
@@ -95,7 +95,7 @@ def runner(network: Any, step_s: float) -> Reconstruct:
         for start in range(0, len(value), BATCH_MAX):
             part = slice(start, start + BATCH_MAX)
             given = [value[part], seen[part]]
-            if told_when:
+            if when:
                 given.append(phases(end_s[part], steps, step_s))
             count = len(given[0])
             padding = ((0, _padded(count) - count), (0, 0), (0, 0))
@@ -103,6 +103,11 @@ def runner(network: Any, step_s: float) -> Reconstruct:
         return expected
 
     return reconstruct
+
+
+def is_told_when(network: Any) -> bool:
+    """Return whether the time of day and week is an input of a network, beside values and seen."""
+    return len(network.inputs) > 2  # noqa: PLR2004 -- those two
 
 
 def load_network(path: Path) -> Any:

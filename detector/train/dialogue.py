@@ -23,7 +23,7 @@ from rich.progress import (
 from detector.edge import recording
 from detector.edge.calendar import CalendarError
 from detector.model import bundle
-from detector.model.design import usual
+from detector.model.design import AUTO, usual
 from detector.planner import Planner
 from detector.settings import Settings, SettingsError
 from detector.stream.definition import Definition
@@ -35,7 +35,7 @@ from detector.train.report import page
 from detector.train.search import Candidate, Limits
 from detector.train.select import Selection
 from detector.train.timeline import Timeline
-from detector.train.trainer import AUTO, UNPROVEN, check, past_of, search, without_missing
+from detector.train.trainer import UNPROVEN, check, past_of, search, without_missing
 from detector.train.trainer import train as train_bundle
 
 
@@ -79,10 +79,10 @@ def train(asked: argparse.Namespace, settings: Settings | None) -> int:
         )
         epochs = fitted.metrics.get("epochs", 1.0)  # a baseline has none
         bar.update(task, completed=epochs, total=epochs)
+    manifest = bundle.load(version).manifest
     if asked.report:
-        asked.report.write_text(page(bundle.load(version).manifest), "utf-8")
+        asked.report.write_text(page(manifest), "utf-8")
     if asked.json:
-        manifest = bundle.load(version).manifest
         facts = {name: manifest.get(name) for name in ("architecture", "design", "selection", "held_out")}
         sys.stdout.write(orjson.dumps({"version": str(version), **facts}).decode() + "\n")
     else:

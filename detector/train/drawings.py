@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,13 @@ import numpy as np
 
 from detector.evaluate.plots import (
     ALARM,
-    DECIMALS,
     EDGE,
     EVENT,
     EXPECTED,
     OBSERVED,
-    PATH,
-    STYLE,
+    SCORE_MIN,
     WIDTH_INCHES,
+    as_svg,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ SIGNAL_INCHES = 0.85
 BAR_INCHES = 0.2
 SIGNALS_MAX = 40
 """Signals that the picture of errors shows, those that err most."""
-SCORE_MIN = 0.02
 TICKS = 8
 
 
@@ -165,12 +162,11 @@ def _times(axis: Axes, time_s: Sequence[float]) -> None:
 
 
 def _svg(draw: Callable[[Figure], None], height: float) -> str:
-    from matplotlib import rc_context  # noqa: PLC0415 -- takes half a second, and only reports need it
-    from matplotlib.figure import Figure  # noqa: PLC0415 -- same
+    def make() -> Figure:
+        from matplotlib.figure import Figure  # noqa: PLC0415 -- takes half a second, and only reports need it
 
-    file = io.StringIO()
-    with rc_context(STYLE):
         figure = Figure((WIDTH_INCHES, height), layout="constrained")
         draw(figure)
-        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return PATH.sub(lambda path: DECIMALS.sub(r"\1", path[0]), file.getvalue().replace("\n", " "))
+        return figure
+
+    return as_svg(make)

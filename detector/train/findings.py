@@ -11,6 +11,7 @@ import numpy as np
 from detector.stream.nouns import Bools, Floats
 from detector.stream.scaling import robust_scaling
 from detector.train.timeline import Timeline
+from detector.train.windows import evenly
 
 ENTITIES_MAX = 200
 """Entities that are looked at, evenly spread: a minute of the largest fleet."""
@@ -65,14 +66,14 @@ def _named(of: dict[str, str]) -> str:
 def findings(past: Timeline) -> Findings:
     """Return what there is to say of a timeline."""
     names = past.definition.signal_names
-    entities = np.linspace(0, len(past.value) - 1, min(len(past.value), ENTITIES_MAX)).astype(int)
-    value, seen = past.value[np.unique(entities)], past.seen[np.unique(entities)]
-    born = np.arange(len(past.step)) >= past.born[np.unique(entities), None]
+    entities = evenly(len(past.value), ENTITIES_MAX)
+    value, seen = past.value[entities], past.seen[entities]
+    born: Bools = np.arange(len(past.step)) >= past.born[entities, None]
     unseen = 1.0 - seen.sum(axis=(0, 1)) / max(int(born.sum()), 1)
     constant = [name for name, still in zip(names, _constant(value, seen), strict=True) if still]
     return Findings(
         unseen={name: round(float(share), 4) for name, share in zip(names, unseen, strict=True)},
-        hole_s=_hole_steps(seen.any(axis=2), born) * past.definition.step_s,
+        hole_s=_hole_steps(np.logical_or.reduce(seen, axis=2), born) * past.definition.step_s,
         drift=_drift(value, seen, names),
         constant=constant,
         alike=_alike(value, seen, names, set(constant)),

@@ -31,7 +31,7 @@ from detector.train.inject import APART_STEPS, KINDS, SIZES, Fault, inject
 from detector.train.scored import Judged, of_each, raw_steps, scorer_of
 from detector.train.tails import opening, peaks_over
 from detector.train.timeline import Timeline
-from detector.train.windows import Windows, windows_of
+from detector.train.windows import Windows, evenly, windows_of
 
 FOLDS = 3
 FIRST_SHARE = 0.4
@@ -203,8 +203,7 @@ def _highest(end: Ints, level: Doubles, fault: Fault) -> float:
 def _entities(windows: Windows) -> Ints:
     """Return the entities that have windows, evenly spread where they are too many."""
     there = np.unique(windows.entity)
-    chosen = np.linspace(0, len(there) - 1, min(len(there), ENTITIES_MAX)).astype(np.int64)
-    return np.asarray(there[chosen])
+    return np.asarray(there[evenly(len(there), ENTITIES_MAX)])
 
 
 def _window_us(windows: Windows, reconstruct: Reconstruct) -> float:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from detector.model.phases import PHASES, phases
+from detector.model.runtime import is_told_when
 from detector.stream.nouns import Floats, Ints
-from detector.train.windows import Windows
+from detector.train.windows import Windows, evenly
 
 BATCH = 256
 BATCHES_PER_EPOCH_MAX = 64
@@ -144,8 +145,7 @@ def _signature(network: Any, windows: Windows) -> tuple[Any, ...]:
     import tensorflow as tf  # noqa: PLC0415 -- costs seconds and 500 MB
 
     steps, signals = windows.past.definition.window_steps, windows.value.shape[2]
-    told_when = len(network.inputs) > 2  # noqa: PLR2004 -- values, seen, and the time of day and week
-    widths = [signals, signals, *[PHASES] * told_when, signals, signals]
+    widths = [signals, signals, *[PHASES] * is_told_when(network), signals, signals]
     return tuple(tf.TensorSpec((None, steps, width), tf.float32) for width in widths)
 
 
@@ -156,7 +156,7 @@ def _fed(
     import tensorflow as tf  # noqa: PLC0415 -- costs seconds and 500 MB
 
     definition = windows.past.definition
-    told_when = len(network.inputs) > 2  # noqa: PLR2004 -- see `_signature`
+    told_when = is_told_when(network)
 
     def made() -> Iterator[tuple[Any, ...]]:
         for batch in batches:
@@ -193,8 +193,5 @@ def with_gaps(value: Floats, seen: Floats, rng: np.random.Generator) -> tuple[Fl
 def _batches(count: int, batches: int, rng: np.random.Generator | None) -> list[Ints]:
     """Return indices of windows in so many batches at most: drawn, or evenly spread where there is no rng."""
     most = min(count, BATCH * batches)
-    if rng is None:
-        order: Ints = np.linspace(0, count - 1, most).astype(np.int64)
-    else:
-        order = rng.permutation(count)[:most]
+    order = evenly(count, most) if rng is None else rng.permutation(count)[:most]
     return [order[start : start + BATCH] for start in range(0, most, BATCH)]

@@ -7,12 +7,10 @@ elsewhere: it can be mailed, archived, and looked at without a network.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
-from detector.evaluate.page import PLAIN, STYLE
+from detector.evaluate.page import STYLE, image, utc
 from detector.train import drawings
 from detector.train.findings import Findings
 
@@ -49,7 +47,7 @@ def _summary(manifest: Manifest) -> Iterator[str]:
     stream = manifest["stream"]
     days = (data["end_s"] - data["start_s"]) / 86_400.0
     facts = [
-        ("Trained on", f"{_utc(data['start_s'])} to {_utc(data['end_s'])}, {days:.1f} days"),
+        ("Trained on", f"{utc(data['start_s'])} to {utc(data['end_s'])}, {days:.1f} days"),
         ("Records", f"{data['records']:,} of {data['entities']:,} entities"),
         (
             "Windows",
@@ -150,17 +148,13 @@ def _windows(figures: Mapping[str, Any]) -> Iterator[str]:
     yield "<h2>Observed and expected</h2>"
     for one in figures["windows"]:
         name = escape(" ".join(one["entity"]) or "all")
-        caption = f"<b>{one['what'].capitalize()}</b> {name}, {_utc(one['judged_s'])}"
+        caption = f"<b>{one['what'].capitalize()}</b> {name}, {utc(one['judged_s'])}"
         yield f"<figure><figcaption>{caption}</figcaption>"
         yield _image(drawings.window(one)) + "</figure>"
 
 
 def _image(svg: str) -> str:
-    return f"<div class=wide><img alt='' src='data:image/svg+xml,{quote(svg, safe=PLAIN)}'></div>"
-
-
-def _utc(time_s: float) -> str:
-    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"<div class=wide>{image(svg)}</div>"
 
 
 _PAGE = """<!doctype html>

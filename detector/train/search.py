@@ -98,7 +98,7 @@ class Search:
 
     Args:
         past: The timeline.
-        directory: Where the journal is; made if need be.
+        directory: Where the journal is: that of the workers.
         workers: Who judges.
         among: The architectures that may be chosen.
         seed: Of everything that is drawn.
@@ -123,7 +123,6 @@ class Search:
         self._baselines = [one for one in baselines_of(past) if one in among or one in ALWAYS]
         self._calendars = calendars_of(past)
         self._masked_steps = [one for one in MASKED_STEPS if one <= past.definition.window_steps // 4]
-        directory.mkdir(parents=True, exist_ok=True)
         self._study = _study(directory / JOURNAL)
         self._begin_s = time.monotonic()
         self._rounds_s: list[float] = []

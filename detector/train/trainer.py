@@ -14,7 +14,7 @@ import numpy as np
 
 from detector import __version__
 from detector.model import bundle
-from detector.model.design import Design
+from detector.model.design import AUTO, Design
 from detector.model.runtime import probe
 from detector.model.trained import described
 from detector.stream.definition import Definition
@@ -29,7 +29,6 @@ from detector.train.select import Selection, select
 from detector.train.timeline import Timeline, timeline
 from detector.train.workers import Workers
 
-AUTO = "auto"
 UNPROVEN = f"was not held against {' and '.join(ALWAYS)}; --architecture {AUTO} does"
 SEARCH_EPOCHS = 8
 """Of a candidate; the one that is chosen learns for as long as it gets better."""
@@ -71,7 +70,6 @@ def search(
     asked = (__version__, dataset.sha256, described(past.definition), len(past.step), *among, seed, epochs)
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     directory = out / SEARCHES / key[:16]
-    directory.mkdir(parents=True, exist_ok=True)
     with Workers(past, directory, limits.jobs, min(epochs, SEARCH_EPOCHS)) as workers:
         found = Search(past, directory, workers, among=among, seed=seed, limits=limits, tell=tell).run()
     selection = select(found)

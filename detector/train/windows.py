@@ -56,9 +56,14 @@ class Windows:
 
     def spread(self, most: int) -> Iterator[tuple[Floats, Bools, Doubles]]:
         """Yield so many of them at most, evenly spread, in parts."""
-        chosen = np.linspace(0, len(self) - 1, min(len(self), most)).astype(np.int64)
+        chosen = evenly(len(self), most)
         for start in range(0, len(chosen), CHUNK_WINDOWS):
             yield self.of(chosen[start : start + CHUNK_WINDOWS])
+
+
+def evenly(count: int, most: int) -> Ints:
+    """Return so many indices at most, evenly spread over `count`."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
 def windows_of(past: Timeline, learnt: Scaling, entity: Ints, end: Ints) -> Windows:

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.arguments import OK, Verbs, above_zero, add_verb, cores, load_settings, natural, positive
-from detector.model.design import ARCHITECTURES, NETWORKS
-
-AUTO = "auto"
+from detector.model.design import ARCHITECTURES, AUTO, NETWORKS
 
 if TYPE_CHECKING:
     from detector.model.bundle import Bundle

@@ -17,6 +17,7 @@ from detector.model import bundle
 from detector.train.search import JOURNAL, Limits, Search
 from detector.train.select import select
 from detector.train.workers import Workers
+from tests.support.mosquitto import wait_until
 from tests.support.pasts import past
 
 QUICK = ["--epochs", "1", "--trials", "2", "--among", "dense", "--jobs", "2"]
@@ -132,13 +133,13 @@ def test_a_search_that_is_killed_goes_on_where_it_was_and_leaves_no_half_bundle(
     out = tmp_path / "bundle"
     words = (recording, "--out", out, *QUICK)
     process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: any("results" in file.read_text() for file in journals(out)), timeout_s=120)
+    wait_until(lambda: any("results" in file.read_text() for file in journals(out)), timeout_s=120)
     workers = children(process.pid)
     assert workers
     process.kill()
     process.communicate()
     assert loadable(out)[0] == []
-    wait_for(lambda: not any(Path(f"/proc/{one}").exists() for one in workers), timeout_s=20)
+    wait_until(lambda: not any(Path(f"/proc/{one}").exists() for one in workers), timeout_s=20)
     before = journals(out)[0].read_text()
     done = trained(*words)
     manifest = bundle.load(out).manifest
@@ -153,13 +154,6 @@ def journals(out):
     return list(out.glob(f".search/*/{JOURNAL}"))
 
 
-def wait_for(fact, timeout_s):
-    until_s = time.monotonic() + timeout_s
-    while not fact():
-        assert time.monotonic() < until_s
-        time.sleep(0.1)
-
-
 def children(pid):
     """Return the processes that a process has started."""
     found = subprocess.run(
@@ -172,7 +166,7 @@ def test_an_interrupt_ends_the_search_at_once_and_keeps_it(tmp_path, recording):
     out = tmp_path / "bundle"
     words = (recording, "--out", out, *QUICK)
     process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: journals(out), timeout_s=120)
+    wait_until(lambda: journals(out), timeout_s=120)
     begin_s = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
